@@ -1,0 +1,454 @@
+"""From new data to design rows: what a model needs to know of a person or a cell.
+
+A `Design` is what a formula learned from the survey: the terms, the levels of every categorical
+in order, the memory of transforms such as ``scale(x)``. Applied to a table it gives `DesignRows`,
+in which every categorical is a code and every number a number; nothing is expanded until asked
+for. A design holds plain data only, so a fit can save it and apply it later without the survey,
+without PyMC and without Bambi.
+
+The linear predictor of row i is a sum of parts,
+
+    eta_i = x_i' beta + sum_f z_if' u_f[g_f(i)] + offset_i,
+
+one for the population-level terms (beta) and one for each grouping factor f (effects u_f of the
+group g_f(i) that the row belongs to).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mrp.calls import Calls
+from mrp.errors import DataError, closest, listing
+
+Array = NDArray[Any]
+Level = str | int | float | bool
+
+UNSEEN = -1
+"""Code of a value that is not among the levels of its categorical."""
+
+
+@dataclass(frozen=True)
+class Numeric:
+    """A number of the data: a column, or the result of a call such as ``scale(x)``."""
+
+    name: str
+    source: str
+    """The column, or the call as the formula has it."""
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """A categorical of the data with its levels in the survey's order."""
+
+    name: str
+    source: str
+    levels: tuple[Level, ...]
+
+    def codes(self, values: pd.Series) -> NDArray[np.int32]:
+        """Position of each value among the levels; `UNSEEN` where it is not one of them."""
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            of_category = pd.Index(self.levels).get_indexer(values.cat.categories)
+            return np.append(of_category, UNSEEN)[values.cat.codes].astype(np.int32)
+        return pd.Index(self.levels).get_indexer(pd.Index(values)).astype(np.int32)
+
+
+Component = Numeric | Categorical
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How one component enters one term: as itself, or through the rows of a contrast matrix."""
+
+    component: str
+    contrasts: tuple[tuple[float, ...], ...] | None = None
+    """One row for each level, one column for each coefficient; None for a number."""
+
+    def columns(self, values: Array) -> NDArray[np.float64]:
+        """Columns (n, k) for codes (n,) or numbers (n,) or (n, k)."""
+        if self.contrasts is not None:
+            return np.asarray(self.contrasts, dtype=np.float64)[values]
+        columns = np.asarray(values, dtype=np.float64)
+        return columns[:, None] if columns.ndim == 1 else columns
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term of the formula: the product of its components' columns; no component: a constant."""
+
+    name: str
+    codings: tuple[Coding, ...]
+    width: int
+    levels: tuple[str, ...] | None
+    """Names of the columns, as coordinates of its coefficients; None where it has only one."""
+    kind: str
+    """"intercept", "numeric", "categoric" or "interaction", as formulae names them."""
+
+    def columns(self, values: Mapping[str, Array], n: int) -> NDArray[np.float64]:
+        """Columns (n, width) of the design matrix; the first component varies slowest."""
+        result = np.ones((n, 1))
+        for coding in self.codings:
+            columns = coding.columns(values[coding.component])
+            result = (result[:, :, None] * columns[:, None, :]).reshape(n, -1)
+        return result
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the coefficients: ``age[30-39]``, or the term's own name."""
+        if self.levels is None:
+            return (self.name,)
+        return tuple(f"{self.name}[{level}]" for level in self.levels)
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A grouping factor: one categorical, or several crossed, with the groups of the survey."""
+
+    name: str
+    components: tuple[str, ...]
+    codes: tuple[tuple[int, ...], ...]
+    """For each group its code in each component, sorted."""
+    groups: tuple[str, ...]
+    """Names of the groups, in the same order."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Group-specific terms of one ``( … | g)``, whose effects share a covariance matrix."""
+
+    factor: str
+    terms: tuple[Term, ...]
+    correlated: bool
+
+    @property
+    def width(self) -> int:
+        """Number of effects that each group has."""
+        return sum(term.width for term in self.terms)
+
+    def variable(self, term: Term) -> str:
+        """Name of the variable that holds a term's effects, as Bambi names it: ``gender|state``."""
+        return f"{effect_name(term)}|{self.factor}"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of a group's effects: ``Intercept``, ``gender[Woman]``."""
+        return tuple(label for term in self.terms for label in term.labels)
+
+
+def effect_name(term: Term) -> str:
+    """Left side of a group-specific variable's name; 1 for the intercept."""
+    return "1" if term.kind == "intercept" else term.name
+
+
+@dataclass(frozen=True)
+class Design:
+    """What a formula learned from the survey; applies itself to new data.
+
+    Parameters
+    ----------
+    formula
+        The formula as it was written.
+    columns
+        Columns of the data that prediction needs, in order of appearance.
+    components
+        Every number and categorical that terms are made of, by name.
+    terms
+        Population-level terms, the intercept first where there is one.
+    blocks
+        Group-specific terms.
+    factors
+        Grouping factors by name.
+    offsets
+        Names of the components that are added to the linear predictor as they are.
+    calls
+        Calls in the formula with what their transforms learned from the survey.
+    """
+
+    formula: str
+    columns: tuple[str, ...]
+    components: Mapping[str, Component]
+    terms: tuple[Term, ...]
+    blocks: tuple[Block, ...]
+    factors: Mapping[str, Factor]
+    offsets: tuple[str, ...] = ()
+    calls: Calls = field(default_factory=Calls)
+
+    @property
+    def has_intercept(self) -> bool:
+        """Whether there is a population-level intercept."""
+        return any(term.kind == "intercept" for term in self.terms)
+
+    @property
+    def slopes(self) -> tuple[Term, ...]:
+        """Population-level terms other than the intercept."""
+        return tuple(term for term in self.terms if term.kind != "intercept")
+
+    @cached_property
+    def population_components(self) -> frozenset[str]:
+        """Components whose levels every row must know: all but grouping factors."""
+        terms = [*self.terms, *(term for block in self.blocks for term in block.terms)]
+        coded = {coding.component for term in terms for coding in term.codings}
+        return frozenset(coded | set(self.offsets))
+
+    def rows(self, data: pd.DataFrame, *, argument: str = "newdata") -> DesignRows:
+        """Design rows of a table.
+
+        Parameters
+        ----------
+        data
+            A table with at least `columns`, one row for each row to predict.
+        argument
+            What the caller's user knows the table as; error messages begin with it.
+
+        Raises
+        ------
+        DataError
+            A column is missing, has missing values, has the wrong type, or has a level that a
+            population-level term does not know.
+        """
+        check_columns(self.columns, data, argument)
+        check_complete(self.columns, data, argument)
+        raw = {
+            component.name: self._raw(component, data, argument)
+            for component in self.components.values()
+        }
+        values = {
+            name: self._values(component, raw[name], argument)
+            for name, component in self.components.items()
+        }
+        groups = {name: _group_index(factor, values) for name, factor in self.factors.items()}
+        new = {
+            name: _new_groups(factor, self.components, raw, groups[name])
+            for name, factor in self.factors.items()
+        }
+        for name, (index, _) in new.items():
+            groups[name] = index
+        used = {name: values[name] for name in values if name in self.population_components}
+        labels = {name: labels for name, (_, labels) in new.items() if labels}
+        return DesignRows(self, len(data), used, groups, labels)
+
+    def _raw(self, component: Component, data: pd.DataFrame, argument: str) -> pd.Series | Array:
+        if component.source in self.columns:
+            return data[component.source]
+        return self.calls.run(component.source, data, argument)
+
+    def _values(self, component: Component, values: pd.Series | Array, argument: str) -> Array:
+        if isinstance(component, Numeric):
+            return _numbers(component.name, values, argument)
+        series = values if isinstance(values, pd.Series) else pd.Series(values)
+        codes = component.codes(series)
+        if component.name in self.population_components and (codes == UNSEEN).any():
+            raise DataError(_unseen_level(component, series[codes == UNSEEN], argument))
+        return codes
+
+
+@dataclass(frozen=True)
+class DesignRows:
+    """Rows of a table in the terms of a design: codes and numbers, not yet expanded.
+
+    Parameters
+    ----------
+    design
+        The design that they were made by.
+    n
+        Number of rows.
+    values
+        For each component of a term or offset, codes (n,) or numbers (n,) or (n, k).
+    groups
+        For each grouping factor, the group's position (n,); new groups follow the survey's.
+    new_groups
+        For each grouping factor with groups that the survey lacks, their names in order.
+    """
+
+    design: Design
+    n: int
+    values: Mapping[str, Array]
+    groups: Mapping[str, NDArray[np.int64]]
+    new_groups: Mapping[str, tuple[str, ...]]
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return self.n
+
+    def take(self, rows: NDArray[np.intp] | slice) -> DesignRows:
+        """Some of the rows, in the order asked for."""
+        values = {name: array[rows] for name, array in self.values.items()}
+        groups = {name: array[rows] for name, array in self.groups.items()}
+        n = len(range(*rows.indices(self.n))) if isinstance(rows, slice) else len(rows)
+        return replace(self, n=n, values=values, groups=groups)
+
+    def population(self) -> NDArray[np.float64]:
+        """Population-level columns (n, p), intercept included, terms in the design's order."""
+        columns = [term.columns(self.values, self.n) for term in self.design.terms]
+        return np.hstack(columns) if columns else np.zeros((self.n, 0))
+
+    def effects(self, block: Block) -> NDArray[np.float64]:
+        """Columns (n, block.width) that multiply the effects of a row's group."""
+        return np.hstack([term.columns(self.values, self.n) for term in block.terms])
+
+    def offset(self) -> NDArray[np.float64]:
+        """Sum of the offsets (n,)."""
+        total = np.zeros(self.n)
+        for name in self.design.offsets:
+            total += self.values[name]
+        return total
+
+    @cached_property
+    def keys(self) -> list[NDArray[np.int64]]:
+        """Integers that are equal for two rows if and only if the rows are the same."""
+        arrays = [*self.values.values(), *self.groups.values()]
+        return [key for array in arrays for key in _integer_keys(array)]
+
+    def population_keys(self) -> list[NDArray[np.int64]]:
+        """Keys of what the population-level part and the offsets depend on."""
+        names = {coding.component for term in self.design.terms for coding in term.codings}
+        return self._keys_of(names | set(self.design.offsets))
+
+    def block_keys(self, block: Block) -> list[NDArray[np.int64]]:
+        """Keys of what one block's part depends on."""
+        names = {coding.component for term in block.terms for coding in term.codings}
+        return [*self._keys_of(names), *_integer_keys(self.groups[block.factor])]
+
+    def _keys_of(self, names: set[str]) -> list[NDArray[np.int64]]:
+        used = [array for name, array in self.values.items() if name in names]
+        return [key for array in used for key in _integer_keys(array)]
+
+
+def unique_rows(
+    keys: Sequence[NDArray[np.int64]], n: int
+) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """First row of each distinct combination of keys, and each row's combination.
+
+    Combinations are numbered in order of first appearance.
+
+    Examples
+    --------
+    >>> first, index = unique_rows([np.array([3, 3, 1]), np.array([0, 0, 0])], 3)
+    >>> first.tolist(), index.tolist()
+    ([0, 2], [0, 0, 1])
+    """
+    index = np.zeros(n, dtype=np.int64)
+    for key in keys:
+        codes, distinct = pd.factorize(key)
+        index = pd.factorize(index * len(distinct) + codes)[0].astype(np.int64)
+    first = np.zeros(index.max(initial=-1) + 1, dtype=np.intp)
+    first[index[::-1]] = np.arange(n)[::-1]
+    return first, index
+
+
+def _integer_keys(array: Array) -> list[NDArray[np.int64]]:
+    """The array's columns as integers; two numbers share a key only if they are equal."""
+    if array.dtype.kind == "f":
+        array = pd.factorize(array.ravel())[0].reshape(array.shape)
+    columns = array[:, None] if array.ndim == 1 else array
+    return [columns[:, k].astype(np.int64) for k in range(columns.shape[1])]
+
+
+def check_columns(columns: Sequence[str], data: pd.DataFrame, argument: str) -> None:
+    """Raise unless the table has all the columns."""
+    missing = [name for name in columns if name not in data.columns]
+    if not missing:
+        return
+    message = (
+        f"`{argument}` must have every column that the formula uses, lacks {listing(missing)}. "
+        f"Available: {listing(data.columns)}."
+    )
+    near = closest(missing[0], data.columns)
+    if near is not None:
+        message += f" Did you mean {near!r}?"
+    raise DataError(message)
+
+
+def check_complete(columns: Sequence[str], data: pd.DataFrame, argument: str) -> None:
+    """Raise if a column has missing values: no row is ever dropped silently."""
+    counts = {name: int(data[name].isna().sum()) for name in columns}
+    bad = {name: count for name, count in counts.items() if count}
+    if bad:
+        said = ", ".join(f"{count} in {name!r}" for name, count in bad.items())
+        raise DataError(
+            f"`{argument}` must have no missing values in the columns that the formula uses, "
+            f"got {said} (of {len(data)} rows). Fill them in, or leave those rows out yourself: "
+            f"`data.dropna(subset={list(bad)!r})`."
+        )
+
+
+def _numbers(name: str, values: pd.Series | Array, argument: str) -> NDArray[np.float64]:
+    dtype = values.dtype
+    if not pd.api.types.is_numeric_dtype(dtype):
+        raise DataError(
+            f"`{argument}` must have a number in {name!r}, as the survey has, got type "
+            f"{str(dtype)!r} (first value {values[0] if len(values) else None!r}). "
+            f"Convert the column with `astype(float)`."
+        )
+    numbers = np.asarray(values, dtype=np.float64)
+    finite = np.isfinite(numbers)
+    if not finite.all():
+        raise DataError(
+            f"`{argument}` must have finite numbers in {name!r}, got {int((~finite).sum())} that "
+            f"are infinite or not a number. Check the column or its transform."
+        )
+    return numbers
+
+
+def _unseen_level(component: Categorical, unseen: pd.Series, argument: str) -> str:
+    got = list(dict.fromkeys(unseen.tolist()))
+    message = (
+        f"`{argument}` must have only levels of {component.name!r} that the survey has, got "
+        f"{listing(got)} in {len(unseen)} rows. Available: {listing(component.levels)}."
+    )
+    near = closest(got[0], component.levels)
+    if near is not None:
+        message += f" Did you mean {near!r}?"
+    elif not isinstance(got[0], type(component.levels[0])):
+        message += (
+            f" The survey has values of type {type(component.levels[0]).__name__}, "
+            f"`{argument}` of type {type(got[0]).__name__}: convert one of them."
+        )
+    else:
+        message += " Recode them, or fit the model on a survey that has them."
+    return message
+
+
+def _group_index(factor: Factor, values: Mapping[str, Array]) -> NDArray[np.int64]:
+    """Each row's group among the survey's, `UNSEEN` where the survey lacks it."""
+    table = np.asarray(factor.codes, dtype=np.int64).reshape(len(factor.groups), -1)
+    codes = np.column_stack([values[name] for name in factor.components]).astype(np.int64)
+    sizes = table.max(axis=0) + 1
+    known = _mixed_radix(table, sizes)
+    wanted = _mixed_radix(codes, sizes)
+    wanted[((codes < 0) | (codes >= sizes)).any(axis=1)] = UNSEEN
+    return pd.Index(known).get_indexer(pd.Index(wanted)).astype(np.int64)
+
+
+def _mixed_radix(codes: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    number = np.zeros(len(codes), dtype=np.int64)
+    for k, size in enumerate(sizes):
+        number = number * size + codes[:, k]
+    return number
+
+
+def _new_groups(
+    factor: Factor,
+    components: Mapping[str, Component],
+    raw: Mapping[str, pd.Series | Array],
+    index: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Number the groups that the survey lacks after the survey's, in sorted order of names."""
+    unseen = index == UNSEEN
+    if not unseen.any():
+        return index, ()
+    parts = [pd.Series(np.asarray(raw[name])[unseen]).astype(str) for name in factor.components]
+    names = parts[0]
+    for part in parts[1:]:
+        names = names + ":" + part
+    codes, labels = pd.factorize(names, sort=True)
+    numbered = index.copy()
+    numbered[unseen] = len(factor.groups) + codes
+    return numbered, tuple(str(label) for label in labels)

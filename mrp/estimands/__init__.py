@@ -1,0 +1,1 @@
+"""Questions asked of a fit: grids, predictions, comparisons, poststratified estimates."""

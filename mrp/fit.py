@@ -1,0 +1,324 @@
+"""`Fit`: draws of a model's parameters, with what is needed to predict from them.
+
+A fit holds no PyMC and no Bambi object. Saved, it is one netCDF file; loaded, it answers every
+verb without PyMC.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from mrp import calls, coefficients
+from mrp.coefficients import Coefficients
+from mrp.design import Block, Categorical, Coding, Design, Factor, Numeric, Term
+from mrp.errors import DataError, FitError, listing
+from mrp.links import Link
+
+if TYPE_CHECKING:
+    from mrp.model import Model
+
+FORMAT = 1
+"""Version of the file layout; a file of another version is refused."""
+SLASH = "\N{DIVISION SLASH}"
+"""Stands for '/' in names inside a file, where '/' separates groups."""
+
+
+@dataclass(frozen=True, repr=False)
+class Fit:
+    """Draws from the prior or posterior of a model.
+
+    Parameters
+    ----------
+    draws
+        A tree with the group ``posterior`` or ``prior`` (dims chain and draw first), and
+        ``sample_stats`` where a sampler ran. Every ArviZ function accepts it.
+    design
+        What the formula learned from the survey.
+    family, link
+        The outcome's distribution and link function.
+    outcome
+        Name of the outcome.
+    survey
+        The survey as the model was given it; None if it was left out of a saved file.
+    info
+        How the draws were made: engine, seed, seconds, diagnostics.
+    """
+
+    draws: xr.DataTree
+    design: Design
+    family: str
+    link: Link
+    outcome: str
+    survey: pd.DataFrame | None
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_draws(cls, model: Model, draws: xr.Dataset | xr.DataTree) -> Fit:
+        """A fit from draws that were made elsewhere.
+
+        Parameters
+        ----------
+        model
+            The model that they are draws of.
+        draws
+            A dataset, or a tree with a group ``posterior``, with dims chain and draw and variables
+            named as Bambi names them; any others are kept and ignored. `Intercept` is that of the
+            predictors as they are, not centred.
+
+        Raises
+        ------
+        DataError
+            A variable, dim or label is missing.
+        """
+        if isinstance(draws, xr.Dataset):
+            tree = xr.DataTree.from_dict({"posterior": draws})
+        elif isinstance(draws, xr.DataTree) and "posterior" in draws.children:
+            tree = draws
+        else:
+            raise DataError(
+                f"`draws` must be an xarray Dataset or a DataTree with the group 'posterior', "
+                f"got {type(draws).__name__}. Convert it with arviz.from_dict."
+            )
+        fit = cls(
+            draws=tree,
+            design=model.design,
+            family=model.family,
+            link=model.link,
+            outcome=model.outcome.name,
+            survey=model.survey,
+            info={"engine": "from_draws"},
+        )
+        fit.coefficients  # noqa: B018 - checks the names and dims now
+        return fit
+
+    @property
+    def group(self) -> str:
+        """Name of the group that holds the draws: posterior or prior."""
+        return "posterior" if "posterior" in self.draws.children else "prior"
+
+    @property
+    def parameters(self) -> xr.Dataset:
+        """The draws of the parameters, dims chain and draw first."""
+        return self.draws[self.group].to_dataset()
+
+    @cached_property
+    def coefficients(self) -> Coefficients:
+        """The draws of the coefficients, arranged for prediction."""
+        return coefficients.read(self.design, self.parameters)
+
+    def summary(self, *, ci_prob: float = 0.95, group_effects: bool = False) -> pd.DataFrame:
+        """Mean, standard deviation, equal-tailed interval, R-hat and ESS of each parameter.
+
+        Parameters
+        ----------
+        ci_prob
+            Probability of the interval.
+        group_effects
+            Whether to list every group's effects too.
+        """
+        import arviz_stats
+
+        effects = {block.variable(t) for block in self.design.blocks for t in block.terms}
+        names = [
+            str(name)
+            for name in self.parameters.data_vars
+            if group_effects or str(name) not in effects
+        ]
+        table: pd.DataFrame = arviz_stats.summary(
+            self.draws,
+            group=self.group,
+            var_names=names,
+            ci_prob=ci_prob,
+            ci_kind="eti",
+            kind="all" if self.group == "posterior" else "stats",
+            round_to="none",
+        )
+        return table
+
+    def save(self, path: str | os.PathLike[str], *, include_survey: bool = True) -> Path:
+        """Write the fit to one netCDF file.
+
+        Parameters
+        ----------
+        path
+            File to write; an older one is replaced only when the new one is complete.
+        include_survey
+            Whether the survey goes into the file, row by row. Without it the verbs need `newdata`.
+
+        Raises
+        ------
+        FitError
+            The formula calls functions of the user's, which can't be saved, or the folder does not
+            exist.
+        """
+        own = self.design.calls.namespace
+        if own:
+            raise FitError(
+                f"A fit can be saved only if its formula calls known functions, got "
+                f"{listing(own)} from `namespace`. Compute those columns in the survey instead."
+            )
+        target = Path(path)
+        if not target.parent.is_dir():
+            raise FitError(
+                f"`path` must be in a folder that exists, got {str(target.parent)!r}. Create it."
+            )
+        tree = _renamed(self.draws, "/", SLASH)
+        tree["mrp"] = xr.DataTree(self._as_dataset(include_survey))
+        handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".nc.part")
+        os.close(handle)
+        try:
+            tree.to_netcdf(temporary, engine="h5netcdf")
+            Path(temporary).replace(target)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+        return target
+
+    def _as_dataset(self, include_survey: bool) -> xr.Dataset:
+        content = {
+            "format": FORMAT,
+            "design": design_to_json(self.design),
+            "family": self.family,
+            "link": self.link,
+            "outcome": self.outcome,
+            "info": calls.to_json(dict(self.info)),
+            "versions": {name: version(name) for name in ("numpy", "pandas", "xarray")},
+        }
+        dataset = xr.Dataset(attrs={"fit": json.dumps(content)})
+        if include_survey and self.survey is not None:
+            buffer = io.BytesIO()
+            self.survey.to_parquet(buffer)
+            dataset["survey_parquet"] = ("byte", np.frombuffer(buffer.getvalue(), dtype=np.uint8))
+        return dataset
+
+    def __repr__(self) -> str:
+        """Formula, family and number of draws."""
+        sizes = self.parameters.sizes
+        return (
+            f"Fit: {self.design.formula}\n"
+            f"family {self.family}, link {self.link}; {self.group} draws: "
+            f"{sizes['chain']} chains x {sizes['draw']}"
+        )
+
+
+def load_fit(path: str | os.PathLike[str]) -> Fit:
+    """Read a fit that `Fit.save` wrote.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    FitError
+        There is no such file, or it is not a fit, or of another version.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise FitError(f"`path` must name a saved fit, got {str(source)!r}, which does not exist.")
+    try:
+        with xr.open_datatree(source, engine="h5netcdf") as opened:
+            tree = opened.load()
+        dataset = tree["mrp"].to_dataset()
+        content = json.loads(dataset.attrs["fit"])
+    except (OSError, KeyError, ValueError) as error:
+        raise FitError(
+            f"`path` must name a file that Fit.save wrote, got {str(source)!r}: {error}"
+        ) from error
+    if content["format"] != FORMAT:
+        raise FitError(
+            f"`path` must be a fit of file format {FORMAT}, got {content['format']}. "
+            f"Load it with the version of mrp that wrote it."
+        )
+    survey = None
+    if "survey_parquet" in dataset:
+        survey = pd.read_parquet(io.BytesIO(dataset["survey_parquet"].values.tobytes()))
+    groups = {name: node for name, node in tree.children.items() if name != "mrp"}
+    return Fit(
+        draws=_renamed(xr.DataTree.from_dict({n: g.to_dataset() for n, g in groups.items()}),
+                       SLASH, "/"),
+        design=design_from_json(content["design"]),
+        family=content["family"],
+        link=cast(Link, content["link"]),
+        outcome=content["outcome"],
+        survey=survey,
+        info=calls.from_json(content["info"]),
+    )  # fmt: skip
+
+
+def _renamed(tree: xr.DataTree, old: str, new: str) -> xr.DataTree:
+    """The tree with a character of its variables' and dims' names replaced."""
+    groups = {}
+    for name, node in tree.children.items():
+        dataset = node.to_dataset()
+        names = {*dataset.variables, *dataset.dims}
+        groups[name] = dataset.rename({n: str(n).replace(old, new) for n in names if old in str(n)})
+    return xr.DataTree.from_dict(groups)
+
+
+def design_to_json(design: Design) -> dict[str, Any]:
+    """A design as JSON."""
+    content = {name: getattr(design, name) for name in ("formula", "columns", "offsets")} | {
+        "components": [{"kind": type(c).__name__, **asdict(c)} for c in design.components.values()],
+        "terms": [asdict(term) for term in design.terms],
+        "blocks": [asdict(block) for block in design.blocks],
+        "factors": [asdict(factor) for factor in design.factors.values()],
+        "calls": {
+            "formula": design.calls.formula,
+            "states": {k: calls.to_json(list(v)) for k, v in design.calls.states.items()},
+        },
+    }
+    result: dict[str, Any] = json.loads(json.dumps(content))
+    return result
+
+
+def design_from_json(content: Mapping[str, Any]) -> Design:
+    """Inverse of `design_to_json`."""
+    components = [_component(item) for item in content["components"]]
+    factors = [
+        Factor(f["name"], tuple(f["components"]), tuple(map(tuple, f["codes"])), tuple(f["groups"]))
+        for f in content["factors"]
+    ]
+    blocks = tuple(
+        Block(b["factor"], tuple(map(_term, b["terms"])), b["correlated"])
+        for b in content["blocks"]
+    )
+    states = {k: tuple(calls.from_json(v)) for k, v in content["calls"]["states"].items()}
+    return Design(
+        formula=content["formula"],
+        columns=tuple(content["columns"]),
+        components={component.name: component for component in components},
+        terms=tuple(map(_term, content["terms"])),
+        blocks=blocks,
+        factors={factor.name: factor for factor in factors},
+        offsets=tuple(content["offsets"]),
+        calls=calls.Calls(content["calls"]["formula"], states),
+    )
+
+
+def _component(item: Mapping[str, Any]) -> Numeric | Categorical:
+    if item["kind"] == "Numeric":
+        return Numeric(item["name"], item["source"])
+    return Categorical(item["name"], item["source"], tuple(item["levels"]))
+
+
+def _term(item: Mapping[str, Any]) -> Term:
+    codings = tuple(
+        Coding(c["component"], c["contrasts"] and tuple(map(tuple, c["contrasts"])))
+        for c in item["codings"]
+    )
+    levels = None if item["levels"] is None else tuple(item["levels"])
+    return Term(item["name"], codings, item["width"], levels, item["kind"])

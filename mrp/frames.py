@@ -1,0 +1,231 @@
+"""The contract between a survey and a frame: tables, weights and groups, checked before use."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mrp.design import Design, DesignRows
+from mrp.errors import DataError, FrameWarning, RequestError, closest, listing, unknown
+
+Floats = NDArray[np.float64]
+SHARES_AGREE = 1e-3
+"""Relative difference up to which the totals of areas count as the same (rounded shares)."""
+Weights = str | Sequence[float] | NDArray[Any] | pd.Series
+
+
+def as_pandas(table: Any, argument: str) -> pd.DataFrame:
+    """A pandas, polars or pyarrow table as pandas; rows keep their order.
+
+    Parameters
+    ----------
+    table
+        The user's table.
+    argument
+        What the user knows it as.
+    """
+    import narwhals as nw
+
+    if isinstance(table, pd.DataFrame):
+        frame = table
+    else:
+        try:
+            native = nw.from_native(table)
+        except TypeError:
+            raise DataError(
+                f"`{argument}` must be a table (pandas, polars or pyarrow), got "
+                f"{type(table).__name__}. Read files with pandas.read_csv or read_parquet."
+            ) from None
+        eager = native.collect() if isinstance(native, nw.LazyFrame) else native
+        frame = eager.to_pandas()
+    _check_column_names(frame, argument)
+    return frame
+
+
+def _check_column_names(frame: pd.DataFrame, argument: str) -> None:
+    twice = frame.columns[frame.columns.duplicated()].unique().tolist()
+    if twice:
+        raise DataError(
+            f"`{argument}` must have different column names, got {listing(twice)} twice. "
+            f"Rename or drop one of each."
+        )
+
+
+def weights_of(wts: Weights | None, data: pd.DataFrame, argument: str = "newdata") -> Floats:
+    """Population weight of each row: a column's name, or one number per row; None: all one.
+
+    Raises
+    ------
+    DataError
+        A weight is missing, infinite or negative, or all are zero.
+    RequestError
+        There is no such column, or not one weight per row.
+    """
+    if wts is None:
+        return np.ones(len(data))
+    if isinstance(wts, str):
+        if wts not in data.columns:
+            raise RequestError(
+                unknown("wts", f"name a column of `{argument}`", wts, list(data.columns))
+            )
+        given, said = data[wts], f"column {wts!r}"
+    else:
+        given, said = pd.Series(np.asarray(wts)), "the weights given"
+        if len(given) != len(data):
+            raise RequestError(
+                f"`wts` must have one weight per row of `{argument}` ({len(data)}), got "
+                f"{len(given)}. Name a column instead, so that they stay together."
+            )
+    if not pd.api.types.is_numeric_dtype(given.dtype):
+        raise DataError(f"`wts` must be numbers, got type {str(given.dtype)!r} in {said}.")
+    weights = given.to_numpy(dtype=np.float64, na_value=np.nan)
+    _check_weights(weights, said)
+    return weights
+
+
+def _check_weights(weights: Floats, said: str) -> None:
+    for bad, what in (
+        (np.isnan(weights), "missing"),
+        (np.isinf(weights), "infinite"),
+        (weights < 0, "negative"),
+    ):
+        if bad.any():
+            raise DataError(
+                f"`wts` must be finite and 0 or more, got {int(bad.sum())} {what} of "
+                f"{len(weights)} in {said} (first at row {int(np.flatnonzero(bad)[0])}). "
+                f"Correct them, or leave those rows out."
+            )
+    if len(weights) and not weights.any():
+        raise DataError(
+            f"`wts` must not all be zero, got {len(weights)} zeros in {said}. "
+            f"An average needs some weight."
+        )
+
+
+def grouping(
+    by: str | Sequence[str] | None,
+    data: pd.DataFrame,
+    weights: Floats,
+    argument: str = "newdata",
+) -> tuple[NDArray[np.int64], pd.DataFrame]:
+    """Group of each row, and the groups' labels in order of their levels.
+
+    Parameters
+    ----------
+    by
+        One column or several; None for one group of all rows.
+    data, weights
+        The rows and their weights.
+    argument
+        What the user knows the table as.
+
+    Returns
+    -------
+    Codes (n,) from 0, and a table with a row for each group and the columns of `by`.
+
+    Raises
+    ------
+    RequestError
+        There is no such column.
+    DataError
+        A column has missing values, or a group has no weight.
+    """
+    columns = [by] if isinstance(by, str) else list(by or ())
+    for name in columns:
+        if name not in data.columns:
+            raise RequestError(
+                unknown("by", f"name columns of `{argument}`", name, list(data.columns))
+            )
+        missing = int(data[name].isna().sum())
+        if missing:
+            raise DataError(
+                f"`by` must have no missing values, got {missing} in {name!r}. "
+                f"Fill them in: every row must belong to a group."
+            )
+    if not columns:
+        return np.zeros(len(data), dtype=np.int64), pd.DataFrame(index=[0])
+    grouped = data.groupby(columns, observed=True, sort=True)
+    codes = grouped.ngroup().to_numpy().astype(np.int64)
+    first = np.unique(codes, return_index=True)[1]
+    labels = data.iloc[first][columns].reset_index(drop=True)
+    _check_groups_have_weight(codes, weights, labels)
+    return codes, labels
+
+
+def _check_groups_have_weight(
+    codes: NDArray[np.int64], weights: Floats, labels: pd.DataFrame
+) -> None:
+    empty = np.flatnonzero(np.bincount(codes, weights=weights) == 0)
+    if len(empty):
+        names = [", ".join(map(str, labels.iloc[k])) for k in empty]
+        raise DataError(
+            f"`wts` must give every group of `by` some weight, got none for {listing(names)}. "
+            f"Leave those rows out, or correct their weights."
+        )
+
+
+def check_new_groups(
+    rows: DesignRows, weights: Floats, new_levels: str | None, argument: str = "newdata"
+) -> None:
+    """Raise if rows belong to groups that the survey lacks and nothing says how to draw them."""
+    if new_levels is not None:
+        return
+    for factor, labels in rows.new_groups.items():
+        unseen = rows.groups[factor] >= len(rows.design.factors[factor].groups)
+        share = weights[unseen].sum() / weights.sum()
+        message = (
+            f"`{argument}` must have only groups of {factor!r} that the survey has, got "
+            f"{listing(labels)} ({int(unseen.sum())} rows, {share:.1%} of the weight)."
+        )
+        near = closest(labels[0], rows.design.factors[factor].groups)
+        if near is not None:
+            message += f" Did you mean {near!r}?"
+        raise DataError(
+            f"{message} Say how to draw them: new_levels='gaussian' (from the fitted group "
+            f"distribution), 'uncertainty' or 'old_levels'."
+        )
+
+
+def warn_of_absent_groups(design: Design, frame: pd.DataFrame, labels: pd.DataFrame) -> None:
+    """Warn of levels of `by` that the survey or the frame's categorical knows but no cell has."""
+    known: Mapping[str, Sequence[object]] = {
+        factor.name: factor.groups
+        for factor in design.factors.values()
+        if len(factor.components) == 1
+    }
+    for name in labels.columns:
+        dtype = frame[name].dtype
+        levels = [str(level) for level in known.get(name, ())]
+        if isinstance(dtype, pd.CategoricalDtype):
+            levels += [str(level) for level in dtype.categories]
+        have = set(labels[name].astype(str))
+        absent = [level for level in dict.fromkeys(levels) if level not in have]
+        if absent:
+            warnings.warn(
+                f"`frame` has no cells for {listing(absent)} of {name!r}: no estimate is made "
+                f"for them.",
+                FrameWarning,
+                stacklevel=4,
+            )
+
+
+def warn_of_shares(design: Design, frame: pd.DataFrame, weights: Floats, by: Sequence[str]) -> None:
+    """Warn if weights are shares within areas and areas are about to be averaged together."""
+    for factor in design.factors.values():
+        name = factor.name
+        if name in by or name not in frame.columns or len(factor.components) > 1:
+            continue
+        totals = np.bincount(pd.factorize(frame[name])[0], weights=weights)
+        if len(totals) > 1 and np.allclose(totals, totals[0], rtol=SHARES_AGREE):
+            warnings.warn(
+                f"`wts` sum to {totals[0]:.6g} for each of the {len(totals)} values of {name!r}: "
+                f"they look like shares within {name!r}, and averaging across it counts all of "
+                f"them equally. Use population counts, or `by={name!r}`.",
+                FrameWarning,
+                stacklevel=3,
+            )

@@ -1,0 +1,94 @@
+"""Outcome families: which links they take, which other parameters they have, which outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
+
+import numpy as np
+
+from mrp.errors import DataError, RequestError, unknown
+from mrp.links import Link
+from mrp.model.formula import Outcome
+
+FamilyName = Literal["bernoulli", "binomial", "gaussian", "poisson", "negativebinomial"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of outcome distributions.
+
+    Parameters
+    ----------
+    name
+        Bambi's name.
+    links
+        Link functions that it takes, the default first.
+    auxiliary
+        Its parameter besides the mean, as Bambi names it: "sigma" or "alpha"; None if it has none.
+    whole
+        Whether outcomes are whole numbers that are not negative.
+    """
+
+    name: FamilyName
+    links: tuple[Link, ...]
+    auxiliary: str | None
+    whole: bool
+
+
+FAMILIES: Mapping[FamilyName, Family] = {
+    family.name: family
+    for family in (
+        Family("bernoulli", ("logit", "probit", "cloglog"), None, whole=True),
+        Family("binomial", ("logit", "probit", "cloglog"), None, whole=True),
+        Family("gaussian", ("identity", "log"), "sigma", whole=False),
+        Family("poisson", ("log", "identity"), None, whole=True),
+        Family("negativebinomial", ("log", "identity"), "alpha", whole=True),
+    )
+}
+
+
+def find(name: str, link: str | None) -> tuple[Family, Link]:
+    """Family and link by name; the family's default link where none is named."""
+    if name not in FAMILIES:
+        raise RequestError(
+            unknown("family", "be a family that is built here", name, get_args(FamilyName))
+        )
+    family = FAMILIES[cast(FamilyName, name)]
+    if link is None:
+        return family, family.links[0]
+    if link not in family.links:
+        raise RequestError(unknown("link", f"be a link of the family {name!r}", link, family.links))
+    return family, link
+
+
+def check_outcome(family: Family, outcome: Outcome) -> None:
+    """Raise unless the outcome's values are ones that the family can produce."""
+    y, trials = outcome.values, outcome.trials
+    if family.name == "binomial":
+        if trials is None:
+            raise DataError(
+                f"`formula` must write the outcome of family 'binomial' as p(successes, trials), "
+                f"got {outcome.name!r}. For one trial each, use family='bernoulli'."
+            )
+        bad = (y < 0) | (y > trials) | (y != np.round(y)) | (trials != np.round(trials))
+        _raise_if(bad, y, outcome.name, "whole successes between 0 and the number of trials")
+        return
+    if trials is not None:
+        raise DataError(
+            f"`family` must be 'binomial' for the outcome {outcome.name!r}, got {family.name!r}. "
+            f"Pass family='binomial'."
+        )
+    if family.name == "bernoulli":
+        _raise_if((y != 0) & (y != 1), y, outcome.name, "0 or 1")
+    elif family.whole:
+        _raise_if((y < 0) | (y != np.round(y)), y, outcome.name, "whole numbers, 0 or more")
+
+
+def _raise_if(bad: np.ndarray, y: np.ndarray, name: str, rule: str) -> None:
+    if bad.any():
+        raise DataError(
+            f"`data` must have in the outcome {name!r} {rule}, got {y[bad][0]:g} and "
+            f"{int(bad.sum()) - 1} more that are not. Recode the outcome or choose another family."
+        )

@@ -1,0 +1,437 @@
+"""From a formula and a survey to a `Design` and an `Outcome`.
+
+formulae parses the formula and decides which categoricals are coded in full and which against a
+reference level; the levels, their order and the groups are read here, so that the order of a
+pandas categorical is kept (formulae alone would sort it) and nothing is expanded per respondent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mrp.calls import Calls, calls_in, check_functions, describe, environment, learned
+from mrp.design import (
+    Array,
+    Block,
+    Categorical,
+    Coding,
+    Component,
+    Design,
+    Factor,
+    Level,
+    Numeric,
+    Term,
+    check_columns,
+    check_complete,
+    unique_rows,
+)
+from mrp.errors import DataError, FormulaError, listing
+
+PROPORTIONS = ("p", "prop", "proportion")
+"""Names under which a formula may write the outcome ``p(successes, trials)``."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The outcome of each respondent.
+
+    Parameters
+    ----------
+    name
+        Left side of the formula.
+    values
+        Outcome (n,): 0/1, successes, counts or measurements.
+    trials
+        Number of trials (n,); None unless the formula says ``p(successes, trials)``.
+    """
+
+    name: str
+    values: NDArray[np.float64]
+    trials: NDArray[np.float64] | None = None
+
+
+def learn(
+    formula: str, survey: pd.DataFrame, *, correlated: bool, namespace: Mapping[str, Any]
+) -> tuple[Design, Outcome]:
+    """Learn the design from the survey and read the outcome.
+
+    Parameters
+    ----------
+    formula
+        A Bambi formula; ``(x || g)`` asks for independent effects, as in lme4.
+    survey
+        One row for each respondent.
+    correlated
+        Whether the effects within one ``( … | g)`` are correlated.
+    namespace
+        Functions that the formula may call, by name.
+
+    Raises
+    ------
+    FormulaError, DataError
+        The formula can't be used, or the survey lacks what it needs.
+    """
+    plain, independent = split_double_bars(formula)
+    description = describe(plain)
+    check_functions(description, namespace)
+    if description.response is None:
+        raise FormulaError(
+            f"`formula` must name the outcome on the left of '~', got {formula!r}. "
+            f"Write for example 'y ~ {formula}'."
+        )
+    columns = predictor_columns(description, survey, namespace)
+    outcome_columns = sorted(set(description.response.var_names) - {""})
+    check_columns([*outcome_columns, *columns], survey, "data")
+    check_complete([*outcome_columns, *columns], survey, "data")
+    if survey.empty:
+        raise DataError("`data` must have at least one row, got none. Pass the survey.")
+
+    where = environment(namespace)
+    prepared = survey.assign(**{name: _prepare(survey[name]) for name in columns})
+    description.set_types(prepared, where)
+    reader = _Reader(description, prepared, where)
+    terms = reader.population_terms()
+    blocks = tuple(reader.blocks(plain, correlated, independent))
+    factors = {factor.name: factor for factor in reader.factors.values()}
+    offsets = tuple(reader.offsets)
+    states = {str(call): state for call in calls_in(description) if (state := learned(call))}
+    design = Design(
+        formula=formula,
+        columns=columns,
+        components=reader.components,
+        terms=terms,
+        blocks=blocks,
+        factors=factors,
+        offsets=offsets,
+        calls=Calls(plain, states, dict(namespace)),
+    )
+    return design, read_outcome(description, survey, where)
+
+
+def split_double_bars(formula: str) -> tuple[str, tuple[bool, ...]]:
+    """Replace ``||`` by ``|``; say for each bar in order whether it was double.
+
+    Examples
+    --------
+    >>> split_double_bars("y ~ (1 | a) + (x || b)")
+    ('y ~ (1 | a) + (x | b)', (False, True))
+    """
+    if not isinstance(formula, str):
+        raise FormulaError(
+            f"`formula` must be a string, got {type(formula).__name__}. "
+            f"Distributional formulas (bambi.Formula) are not supported."
+        )
+    bars = re.findall(r"\|\|?", formula)
+    return formula.replace("||", "|"), tuple(bar == "||" for bar in bars)
+
+
+def predictor_columns(
+    description: Any, survey: pd.DataFrame, namespace: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Columns on the right of the formula, in order of appearance."""
+    named = [name for term in description.terms for name in _ordered_names(term)]
+    known = environment(namespace).namespace
+    return tuple(
+        name
+        for name in dict.fromkeys(named)
+        if name and (name in survey.columns or name not in known)
+    )
+
+
+def _ordered_names(term: Any) -> Iterator[str]:
+    parts = [term.expr, term.factor] if hasattr(term, "factor") else [term]
+    for part in parts:
+        for component in getattr(part, "components", ()):
+            if not isinstance(component.name, str):
+                raise FormulaError(
+                    f"`formula` must be made of columns, calls, 0 and 1, got the number "
+                    f"{component.name}. Use `I(…)` for arithmetic or `offset(…)` for a constant."
+                )
+            yield from sorted(component.var_names)
+
+
+def _prepare(column: pd.Series) -> pd.Series:
+    """A column as formulae should see it: categories ordered, without those never used."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.cat.remove_unused_categories().cat.as_ordered()
+    return column
+
+
+class _Reader:
+    """Reads terms, components and factors off a parsed formula whose types are set."""
+
+    def __init__(self, description: Any, survey: pd.DataFrame, where: Any) -> None:
+        self.description = description
+        self.survey = survey
+        self.where = where
+        self.components: dict[str, Component] = {}
+        self.factors: dict[str, Factor] = {}
+        self.offsets: list[str] = []
+
+    def population_terms(self) -> tuple[Term, ...]:
+        """Population-level terms; offsets are put aside."""
+        model = self.description
+        model.add_extra_terms(model._get_encoding_bools(), self.survey, self.where)
+        encodings = model._get_encoding_bools()
+        terms: list[Term] = []
+        for term in model.common_terms:
+            if term.kind == "offset":
+                self._offset(term.components[0])
+                continue
+            encoding = encodings.get(term.name, [False])
+            terms.append(self._term(term, encoding[0] if len(encoding) else False))
+        names = [term.name for term in terms]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise FormulaError(
+                f"`formula` must give its terms different names, got {listing(twice)} twice. "
+                f"Compute one of them as a column of the survey."
+            )
+        return tuple(sorted(terms, key=lambda term: term.kind != "intercept"))
+
+    def blocks(
+        self, formula: str, correlated: bool, independent: Sequence[bool]
+    ) -> Iterator[Block]:
+        """Group-specific terms, as they stand together in one ``( … | g)``."""
+        written = list(_bars(formula))
+        seen: set[str] = set()
+        for bar, alone in zip(written, independent, strict=True):
+            by_factor: dict[str, list[str]] = {}
+            for name, factor in bar:
+                by_factor.setdefault(factor, []).append(name)
+            for factor, names in by_factor.items():
+                twice = [name for name in names if name in seen]
+                if twice:
+                    raise FormulaError(
+                        f"`formula` must have each group-specific term once, got {twice[0]!r} "
+                        f"twice. Remove it from one of the brackets (write '0 + x | g')."
+                    )
+                seen.update(names)
+                yield self._block(factor, names, correlated and not alone)
+
+    def _block(self, factor: str, names: Sequence[str], correlated: bool) -> Block:
+        group_terms = {term.name: term for term in self.description.group_terms}
+        intercepts = {t.factor.name for t in group_terms.values() if t.expr.kind == "intercept"}
+        self._factor(group_terms[names[0]].factor)
+        terms = []
+        for name in names:
+            in_full = factor not in intercepts
+            terms.append(self._term(group_terms[name].expr, in_full))
+        width = sum(term.width for term in terms)
+        return Block(factor, tuple(terms), correlated and width > 1)
+
+    def _term(self, term: Any, encoding: bool | Mapping[str, bool]) -> Term:
+        if term.kind == "intercept":
+            return Term("Intercept", (), 1, None, "intercept")
+        codings: list[Coding] = []
+        labels: list[list[str]] = []
+        widths: list[int] = []
+        for part in term.components:
+            in_full = encoding.get(part.name, False) if isinstance(encoding, dict) else encoding
+            coding, part_labels, width = self._coding(part, bool(in_full))
+            codings.append(coding)
+            widths.append(width)
+            if part_labels is not None:
+                labels.append(part_labels)
+        levels = _cross(labels) if labels else None
+        return Term(term.name, tuple(codings), int(np.prod(widths)), levels, term.kind)
+
+    def _coding(self, part: Any, in_full: bool) -> tuple[Coding, list[str] | None, int]:
+        component = self._component(part, categorical=part.kind == "categoric")
+        if isinstance(component, Numeric):
+            width = self._width(part)
+            names = [str(k) for k in range(width)] if width > 1 else None
+            return Coding(component.name), names, width
+        matrix = _contrasts(part, component.levels, in_full)
+        rows = tuple(tuple(float(x) for x in row) for row in matrix.matrix)
+        return Coding(component.name, rows), [str(x) for x in matrix.labels], len(matrix.labels)
+
+    def _width(self, part: Any) -> int:
+        values = np.asarray(self._evaluate(part))
+        flat = values.reshape(len(values), -1)
+        if len(flat) > 1 and (flat == flat[0]).all(axis=0).any():
+            raise DataError(
+                f"`data` must have different values in {part.name!r}, got only {flat[0, 0]!r}: "
+                f"a constant can't be told from the intercept. Leave the term out."
+            )
+        return flat.shape[1]
+
+    def _offset(self, part: Any) -> None:
+        self.components[part.name] = Numeric(part.name, part.name)
+        self.offsets.append(part.name)
+
+    def _component(self, part: Any, *, categorical: bool) -> Component:
+        if part.name in self.components:
+            return self.components[part.name]
+        component: Component = Numeric(part.name, part.name)
+        if categorical:
+            levels = self._levels(part)
+            if len(levels) < 2:
+                raise DataError(
+                    f"`data` must have at least two levels of {part.name!r}, got "
+                    f"{listing(levels)}. Leave the term out, or use the whole survey."
+                )
+            component = Categorical(part.name, part.name, levels)
+        self.components[part.name] = component
+        return component
+
+    def _factor(self, term: Any) -> None:
+        if term.name in self.factors:
+            return
+        names = [self._group_component(part) for part in term.components]
+        codes = [self._codes(name) for name in names]
+        first, _ = unique_rows([c.astype(np.int64) for c in codes], len(self.survey))
+        table = sorted({tuple(int(c[i]) for c in codes) for i in first})
+        levels = [self._categorical(name).levels for name in names]
+        groups = tuple(
+            ":".join(str(level[code]) for level, code in zip(levels, row, strict=True))
+            for row in table
+        )
+        self.factors[term.name] = Factor(term.name, tuple(names), tuple(table), groups)
+
+    def _group_component(self, part: Any) -> str:
+        """Name of a grouping component, apart from a number of the same column."""
+        name = f"levels of {part.name}"
+        self.components.setdefault(name, Categorical(name, part.name, self._levels(part)))
+        return name
+
+    def _categorical(self, name: str) -> Categorical:
+        component = self.components[name]
+        assert isinstance(component, Categorical)
+        return component
+
+    def _codes(self, name: str) -> NDArray[np.int32]:
+        component = self._categorical(name)
+        return component.codes(self._raw(component.source))
+
+    def _raw(self, source: str) -> pd.Series:
+        if source in self.survey.columns:
+            return self.survey[source]
+        calls = {str(call): call for call in calls_in(self.description)}
+        return _series(calls[source].eval(self.survey, self.where))
+
+    def _evaluate(self, part: Any) -> pd.Series | Array:
+        if hasattr(part, "call"):
+            result = part.call.eval(self.survey, self.where)
+            return result if isinstance(result, np.ndarray) else _series(result)
+        column: pd.Series = self.survey[part.name]
+        return column
+
+    def _levels(self, part: Any) -> tuple[Level, ...]:
+        named = part.call.eval(self.survey, self.where) if hasattr(part, "call") else None
+        given = getattr(named, "levels", None)
+        if given is not None and not isinstance(named, pd.Series):
+            return tuple(given)
+        values = _prepare(_series(self._evaluate(part)))
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            return tuple(_plain(level) for level in values.cat.categories)
+        return tuple(_plain(level) for level in sorted(values.unique().tolist()))
+
+
+def _series(values: Any) -> pd.Series:
+    """Values of a call as a column; formulae boxes what ``C(x)`` returns."""
+    data = getattr(values, "data", values) if not isinstance(values, pd.Series) else values
+    return data if isinstance(data, pd.Series) else pd.Series(np.asarray(data))
+
+
+def _plain(level: Any) -> Level:
+    value: Level = level.item() if isinstance(level, np.generic) else level
+    return value
+
+
+def _cross(labels: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    crossed = [""]
+    for part in labels:
+        crossed = [f"{left}, {right}" if left else right for left in crossed for right in part]
+    return tuple(crossed)
+
+
+def _contrasts(part: Any, levels: Sequence[Level], in_full: bool) -> Any:
+    from formulae.categorical import Treatment
+
+    box = getattr(part, "_intermediate_data", None)
+    contrast = getattr(box, "contrast", None) or Treatment()
+    code = contrast.code_with_intercept if in_full else contrast.code_without_intercept
+    return code(list(levels))
+
+
+def _bars(formula: str) -> Iterator[list[tuple[str, str]]]:
+    """For each bar of the formula in order, the group-specific terms that it makes."""
+    from formulae.parser import Parser
+    from formulae.resolver import Resolver
+    from formulae.scanner import Scanner
+
+    def pipes(node: Any) -> Iterator[Any]:
+        if type(node).__name__ == "Grouping":
+            yield from pipes(node.expression)
+        elif type(node).__name__ == "Binary":
+            if node.operator.kind == "PIPE":
+                yield node
+            else:
+                yield from pipes(node.left)
+                yield from pipes(node.right)
+
+    for node in pipes(Parser(Scanner(formula).scan()).parse()):
+        resolved = Resolver(node).resolve()
+        terms = getattr(resolved, "group_terms", None) or [resolved]
+        yield [(term.name, term.factor.name) for term in terms]
+
+
+def read_outcome(description: Any, survey: pd.DataFrame, where: Any) -> Outcome:
+    """Outcome of each respondent, as numbers."""
+    part = description.response.term.components[0]
+    name = description.response.term.name
+    if hasattr(part, "call"):
+        if part.call.callee in PROPORTIONS:
+            return _proportion(name, part.call, survey, where)
+        return Outcome(name, _outcome_numbers(name, part.call.eval(survey, where)))
+    column = survey[part.name]
+    if part.reference is not None:
+        return Outcome(name, _is_level(part.name, column, part.reference))
+    return Outcome(name, _outcome_numbers(name, column))
+
+
+def _proportion(name: str, call: Any, survey: pd.DataFrame, where: Any) -> Outcome:
+    if len(call.args) != 2:
+        raise FormulaError(
+            f"`formula` must write the outcome as p(successes, trials), got {name!r}."
+        )
+    values, trials = (
+        np.broadcast_to(_outcome_numbers(name, arg.eval(survey, where)), (len(survey),)).copy()
+        for arg in call.args
+    )
+    return Outcome(name, values, trials)
+
+
+def _is_level(name: str, column: pd.Series, level: str) -> NDArray[np.float64]:
+    matches = column.astype(str) == str(level)
+    if not matches.any():
+        raise FormulaError(
+            f"`formula` must name a level of {name!r} that the survey has, got {level!r}. "
+            f"Available: {listing(sorted(column.astype(str).unique()))}."
+        )
+    return matches.to_numpy().astype(np.float64)
+
+
+def _outcome_numbers(name: str, values: Any) -> NDArray[np.float64]:
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        levels = sorted({str(value) for value in array})
+        raise DataError(
+            f"`data` must have numbers in the outcome {name!r}, got levels {listing(levels)}. "
+            f"Say which level counts as 1: '{name}[{levels[-1]}] ~ …'."
+        )
+    numbers = array.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        raise DataError(
+            f"`data` must have finite numbers in the outcome {name!r}, got "
+            f"{int((~np.isfinite(numbers)).sum())} that are not. Check the column."
+        )
+    return numbers

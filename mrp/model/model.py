@@ -1,0 +1,257 @@
+"""`Model`: formula, survey, family and priors, ready to be sampled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from mrp.design import Design
+from mrp.errors import FormulaError
+from mrp.fit import Fit
+from mrp.frames import as_pandas
+from mrp.links import Link
+from mrp.model import graph, prior_draws, sampling
+from mrp.model.collapse import Observed, observe
+from mrp.model.families import FamilyName, check_outcome, find
+from mrp.model.formula import Outcome, learn
+from mrp.model.priors import Defaults, Priors, resolve
+
+if TYPE_CHECKING:
+    import bambi
+    import pymc as pm
+
+
+class Model:
+    """A multilevel regression model.
+
+    Parameters
+    ----------
+    formula
+        A Bambi formula, such as ``"y ~ age + x + (1 + x | state)"``. The outcome is a column of
+        0/1 (bernoulli), ``p(successes, trials)`` (binomial), a count or a measurement; a level of
+        a categorical is written ``y[yes]``. ``(x || g)`` makes effects independent.
+    data
+        The survey, one row for each respondent: a pandas, polars or pyarrow table. The order of a
+        categorical's levels is kept, the first is the reference; strings are sorted. Levels that
+        no respondent has are left out. Missing values are an error.
+    family
+        "bernoulli", "binomial", "gaussian", "poisson" or "negativebinomial".
+    link
+        Link function; the family's usual one by default.
+    priors
+        "bambi" (default) or "brms" for their default priors, or a mapping from parameters to
+        priors ("normal(0, 1)" or ``bambi.Prior``), the rest as in Bambi. Keys: "b", "Intercept",
+        "sd", "cor", "sigma", "alpha", or the name of a term. The intercept's prior is that of
+        centred predictors.
+    correlated
+        Whether the effects within one ``( … | g)`` are correlated.
+    collapse
+        Whether equal respondents are counted once. The posterior is the same either way.
+    namespace
+        Functions that the formula may call, by name.
+
+    Raises
+    ------
+    FormulaError, DataError, PriorError, RequestError
+        Before anything is computed.
+
+    Examples
+    --------
+    >>> import mrp
+    >>> survey = mrp.load_dataset("simulated_survey")
+    >>> mrp.Model("defund ~ age + (1 | state)", survey, family="bernoulli")
+    Model: defund ~ age + (1 | state)
+    family bernoulli, link logit; 3000 respondents in 286 distinct rows
+    """
+
+    def __init__(
+        self,
+        formula: str,
+        data: Any,
+        *,
+        family: FamilyName = "gaussian",
+        link: Link | None = None,
+        priors: Defaults | Mapping[str, Any] | None = None,
+        correlated: bool = True,
+        collapse: bool = True,
+        namespace: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._family, self._link = find(family, link)
+        self._survey = as_pandas(data, "data")
+        self._namespace = dict(namespace or {})
+        self._given_priors = priors
+        self._design, self._outcome = learn(
+            formula, self._survey, correlated=correlated, namespace=self._namespace
+        )
+        check_outcome(self._family, self._outcome)
+        rows = self._design.rows(self._survey, argument="data")
+        self._observed = observe(rows, self._outcome, self._family, collapse=collapse)
+        self._priors = resolve(
+            priors, self._design, self._observed, self._outcome, self._family, self._link
+        )
+
+    @property
+    def formula(self) -> str:
+        """The formula as it was written."""
+        return self._design.formula
+
+    @property
+    def family(self) -> str:
+        """Name of the outcome's family."""
+        return self._family.name
+
+    @property
+    def link(self) -> Link:
+        """Name of the link function."""
+        return self._link
+
+    @property
+    def survey(self) -> pd.DataFrame:
+        """The survey as a pandas table."""
+        return self._survey
+
+    @property
+    def design(self) -> Design:
+        """What the formula learned from the survey."""
+        return self._design
+
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome of each respondent."""
+        return self._outcome
+
+    @property
+    def observed(self) -> Observed:
+        """The outcome by distinct design row, as the likelihood uses it."""
+        return self._observed
+
+    @property
+    def priors(self) -> Priors:
+        """The prior of every parameter."""
+        return self._priors
+
+    @cached_property
+    def pymc(self) -> pm.Model:
+        """The model as a PyMC model; built when first asked for."""
+        return graph.build(self._design, self._observed, self._priors, self._family, self._link)
+
+    @cached_property
+    def bambi(self) -> bambi.Model:
+        """The same formula and survey as a Bambi model, with Bambi's default priors.
+
+        It is there to compare with, and for what Bambi can do and this package can't. Its
+        group-specific effects are independent.
+        """
+        import bambi
+
+        if "||" in self.formula:
+            raise FormulaError(
+                f"`bambi` reads no '||', got {self.formula!r}. Write '|': Bambi's effects are "
+                f"independent anyway."
+            )
+        ordered = {
+            str(name): column.cat.remove_unused_categories().cat.as_ordered()
+            for name, column in self._survey.items()
+            if isinstance(column.dtype, pd.CategoricalDtype)
+        }
+        return bambi.Model(
+            self.formula,
+            self._survey.assign(**ordered),
+            family=self.family,
+            link=self._link,
+            extra_namespace=self._namespace or None,
+        )
+
+    def sample(
+        self,
+        *,
+        draws: int = 1000,
+        tune: int = 1000,
+        chains: int = 4,
+        seed: int | None = None,
+        target_accept: float = 0.9,
+        progress: bool = True,
+    ) -> Fit:
+        """Draw from the posterior with nutpie's No-U-Turn sampler.
+
+        Parameters
+        ----------
+        draws, tune
+            Draws kept and discarded per chain.
+        chains
+            Number of chains, run in parallel where there are cores.
+        seed
+            Makes the run repeatable on the same machine and versions.
+        target_accept
+            Target acceptance rate of the step size adaptation.
+        progress
+            Whether to show progress, in a terminal or a notebook.
+
+        Returns
+        -------
+        The posterior draws. A bad R-hat, effective sample size or a divergence gives one
+        `SamplingWarning`. Interrupted (Ctrl-C, the stop button), it keeps the draws that every
+        chain has and says how many.
+        """
+        sampling.check_sizes(draws=draws, tune=tune, chains=chains)
+        sampling.check_target(target_accept)
+        started = time.perf_counter()
+        tree = sampling.run_nutpie(
+            self.pymc,
+            keep=graph.variables(self._design, self._family),
+            draws=draws,
+            tune=tune,
+            chains=chains,
+            seed=seed,
+            target_accept=target_accept,
+            progress=progress,
+        )
+        seconds = time.perf_counter() - started
+        report = sampling.diagnose(tree)
+        sampling.warn_if_bad(report, chains)
+        return self._fit(tree, {"engine": "pymc", "seconds": seconds, "seed": seed, **report})
+
+    def sample_prior(self, *, draws: int = 4000, seed: int | None = None) -> Fit:
+        """Draw from the prior alone: every verb then answers for the prior.
+
+        Parameters
+        ----------
+        draws
+            Number of draws; they are independent.
+        seed
+            Makes the draws repeatable.
+
+        Raises
+        ------
+        PriorError
+            A prior is flat, so that there is nothing to draw from.
+        """
+        sampling.check_sizes(draws=draws)
+        dataset = prior_draws.draw(
+            self._design, self._observed, self._priors, draws=draws, seed=seed
+        )
+        return self._fit(dataset, {"engine": "forward", "seed": seed})
+
+    def _fit(self, draws: Any, info: Mapping[str, Any]) -> Fit:
+        return Fit(
+            draws=draws,
+            design=self._design,
+            family=self._family.name,
+            link=self._link,
+            outcome=self._outcome.name,
+            survey=self._survey,
+            info=dict(info),
+        )
+
+    def __repr__(self) -> str:
+        """Formula, family and size."""
+        rows, respondents = len(self._observed.rows), self._observed.respondents
+        return (
+            f"Model: {self.formula}\n"
+            f"family {self.family}, link {self._link}; "
+            f"{respondents} respondents in {rows} distinct rows"
+        )

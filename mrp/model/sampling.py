@@ -1,0 +1,176 @@
+"""Running the sampler, and saying plainly whether its draws can be trusted."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from mrp.errors import FitError, RequestError, SamplingWarning
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+RHAT_LIMIT = 1.01
+"""Largest R-hat of a trustworthy fit (Vehtari, Gelman, Simpson, Carpenter and Bürkner 2021)."""
+ESS_PER_CHAIN = 100
+"""Smallest effective sample size per chain of a trustworthy fit (the same source)."""
+DROPPED_STATS = ("fisher_distance", "gradient", "unconstrained_draw")
+
+
+def run_nutpie(
+    graph: pm.Model,
+    *,
+    keep: Sequence[str],
+    draws: int,
+    tune: int,
+    chains: int,
+    seed: int | None,
+    target_accept: float,
+    progress: bool,
+) -> xr.DataTree:
+    """Sample a PyMC model with nutpie; interrupted, it keeps the draws that every chain has.
+
+    Returns
+    -------
+    Groups ``posterior`` (variables of `keep`, dims chain and draw first) and ``sample_stats``.
+    """
+    import nutpie
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compiled = nutpie.compile_pymc_model(graph)
+    try:
+        trace = nutpie.sample(
+            compiled,
+            draws=draws,
+            tune=tune,
+            chains=chains,
+            seed=seed,
+            target_accept=target_accept,
+            progress_bar=progress,
+            save_warmup=False,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise FitError(
+            f"The sampler stopped: {error}. Check the outcome and predictors for extreme values, "
+            f"or give informative `priors`."
+        ) from error
+    return _tidy(trace, keep, draws)
+
+
+def _tidy(trace: xr.DataTree, keep: Sequence[str], draws: int) -> xr.DataTree:
+    posterior = trace["posterior"].to_dataset()[list(keep)].transpose("chain", "draw", ...)
+    stats = trace["sample_stats"].to_dataset()
+    stats = stats.drop_vars([name for name in DROPPED_STATS if name in stats])
+    count = int(stats["logp"].notnull().all("chain").sum())
+    if count < draws:
+        if not count:
+            raise FitError("Sampling was interrupted before every chain had a draw: none is kept.")
+        warnings.warn(
+            f"Sampling was interrupted: {count} of {draws} draws per chain are kept.",
+            SamplingWarning,
+            stacklevel=4,
+        )
+        posterior, stats = posterior.isel(draw=slice(count)), stats.isel(draw=slice(count))
+    return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats})
+
+
+def check_sizes(**sizes: int) -> None:
+    """Raise unless numbers of draws and chains are positive whole numbers."""
+    for name, value in sizes.items():
+        least = 0 if name == "tune" else 1
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            raise RequestError(f"`{name}` must be a whole number, {least} or more, got {value!r}.")
+
+
+def check_target(target_accept: float) -> None:
+    """Raise unless the target acceptance rate is one."""
+    if not 0 < target_accept < 1:
+        raise RequestError(
+            f"`target_accept` must be between 0 and 1, got {target_accept!r}. Typical: 0.8 to 0.99."
+        )
+
+
+def diagnose(draws: xr.DataTree) -> dict[str, Any]:
+    """Worst R-hat and effective sample size over all parameters, and divergent transitions.
+
+    Returns
+    -------
+    ``rhat``, ``ess_bulk``, ``ess_tail`` (worst values, each with the parameter's name in
+    ``…_at``), ``divergences`` and ``draws`` (over all chains).
+    """
+    from arviz_stats import ess, rhat
+
+    posterior = draws["posterior"].to_dataset()
+    report: dict[str, Any] = {
+        "draws": posterior.sizes["chain"] * posterior.sizes["draw"],
+        "divergences": _divergences(draws),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        of_draws = {
+            "rhat": (rhat(posterior), np.nanargmax),
+            "ess_bulk": (ess(posterior, method="bulk"), np.nanargmin),
+            "ess_tail": (ess(posterior, method="tail"), np.nanargmin),
+        }
+    for name, (values, worst) in of_draws.items():
+        flat = _named_values(values)
+        labels, numbers = [label for label, _ in flat], np.array([value for _, value in flat])
+        if np.isnan(numbers).all():
+            report[name], report[f"{name}_at"] = float("nan"), ""
+            continue
+        at = int(worst(numbers))
+        report[name], report[f"{name}_at"] = float(numbers[at]), labels[at]
+    return report
+
+
+def _divergences(draws: xr.DataTree) -> int:
+    stats = draws.children.get("sample_stats")
+    return int(stats["diverging"].sum()) if stats is not None and "diverging" in stats else 0
+
+
+def _named_values(dataset: xr.Dataset) -> list[tuple[str, float]]:
+    named = []
+    for name, array in dataset.data_vars.items():
+        for position in np.ndindex(array.shape):
+            own = [str(array[d].values[k]) for d, k in zip(array.dims, position, strict=True)]
+            label = f"{name}[{', '.join(own)}]" if own else str(name)
+            named.append((label, float(array.values[position])))
+    return named
+
+
+def complaints(report: dict[str, Any], chains: int) -> list[str]:
+    """What is wrong with a fit, one phrase each; empty where nothing is."""
+    said = []
+    if report["divergences"]:
+        said.append(f"{report['divergences']} of {report['draws']} draws ended in divergences")
+    if report["rhat"] > RHAT_LIMIT:
+        said.append(f"R-hat is {report['rhat']:.3f} for {report['rhat_at']} (over {RHAT_LIMIT})")
+    for name, label in (("ess_bulk", "bulk"), ("ess_tail", "tail")):
+        least = ESS_PER_CHAIN * chains
+        if report[name] < least:
+            said.append(
+                f"{label} effective sample size is {report[name]:.0f} for {report[f'{name}_at']} "
+                f"(under {least})"
+            )
+    return said
+
+
+def warn_if_bad(report: dict[str, Any], chains: int) -> None:
+    """One plain warning with everything that is wrong, and what to do about it."""
+    said = complaints(report, chains)
+    if said:
+        advice = (
+            "Raise `target_accept` (0.95, 0.99) or narrow the priors of the sd's."
+            if report["divergences"]
+            else "Raise `draws` and `tune`."
+        )
+        warnings.warn(
+            f"The draws may not represent the posterior: {'; '.join(said)}. {advice}",
+            SamplingWarning,
+            stacklevel=4,
+        )
