@@ -1,0 +1,197 @@
+"""The command line: `mrp demo`, `mrp poststratify`, `mrp version`.
+
+Every argument is checked before sampling begins. What the user can correct ends in one line and
+exit code 2; an error that should not be has its traceback.
+"""
+
+from __future__ import annotations
+
+import warnings
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import mrp
+from mrp.console import headline, introduce, one_line_each, sample, say, show
+from mrp.errors import FrameWarning
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+app = typer.Typer(
+    name="mrp",
+    help="Multilevel regression and poststratification.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Draws = Annotated[int, typer.Option(min=1, metavar="N", help="Draws kept per chain.")]
+Tune = Annotated[int, typer.Option(min=0, metavar="N", help="Draws discarded per chain.")]
+Chains = Annotated[int, typer.Option(min=1, metavar="N", help="Number of chains.")]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Makes the run repeatable.")]
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="mrp")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    asked: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Multilevel regression and poststratification."""
+
+
+@app.command()
+def demo(
+    *,
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="simulated|ces",
+            help="Survey: the bundled one, whose truth is known, or the CES (downloaded).",
+        ),
+    ] = "simulated",
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The files go here.")] = Path(
+        "demo-output"
+    ),
+    draws: Draws = 1000,
+    tune: Tune = 1000,
+    chains: Chains = 4,
+    seed: Seed = 1,
+) -> None:
+    """The whole path on a survey of ours.
+
+    Prior check, fit, averages, a contrast and state estimates: as tables, files and pictures.
+    """
+    with one_line_each():
+        from mrp.demo import run
+
+        files = run(data, out, draws=draws, tune=tune, chains=chains, seed=seed)
+        headline(f"Files in {out}")
+        for path in sorted(files):
+            typer.echo(f"  {path.name}")
+
+
+@app.command()
+def poststratify(
+    survey: Annotated[
+        Path, typer.Argument(metavar="SURVEY", help="One row per respondent, .csv or .parquet.")
+    ],
+    frame: Annotated[
+        Path, typer.Argument(metavar="FRAME", help="One row per cell, .csv or .parquet.")
+    ],
+    *,
+    formula: Annotated[
+        str,
+        typer.Option(metavar="FORMULA", help="In quotes, such as 'support ~ age + (1 | state)'."),
+    ],
+    weights: Annotated[
+        str, typer.Option(metavar="COLUMN", help="Column of FRAME: the population of each cell.")
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="The estimates go here, .csv or .parquet.")
+    ],
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column of FRAME that makes areas; again for areas crossed with another. "
+            "Without it, one estimate for the whole population.",
+        ),
+    ] = None,
+    family: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="bernoulli, binomial, gaussian, poisson or negativebinomial."
+        ),
+    ] = "bernoulli",
+    priors: Annotated[
+        str, typer.Option(metavar="NAME", help="Whose default priors: bambi or brms.")
+    ] = "bambi",
+    new_levels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOW",
+            help="How to draw groups that SURVEY lacks: gaussian, uncertainty or old_levels. "
+            "Without it they are an error.",
+        ),
+    ] = None,
+    draws: Draws = 1000,
+    tune: Tune = 1000,
+    chains: Chains = 4,
+    seed: Seed = 1,
+    ci_prob: Annotated[
+        float, typer.Option(metavar="SHARE", help="Probability of the intervals.")
+    ] = 0.95,
+    save_fit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The fit goes here, for mrp.load_fit.")
+    ] = None,
+) -> None:
+    """Estimates from your own survey and frame.
+
+    Fits a multilevel model to SURVEY and averages its predictions over the cells of FRAME.
+    """
+    with one_line_each():
+        from mrp.files import check_targets, extension_of, read_table, write_table
+
+        extension_of(out, "--out")
+        check_targets({"--out": out, "--save-fit": save_fit}, sources=(survey, frame))
+        respondents, cells = read_table(survey, "SURVEY"), read_table(frame, "FRAME")
+        model = mrp.Model(formula, respondents, family=family, priors=priors)  # type: ignore[arg-type]
+
+        def table(fit: mrp.Fit) -> pd.DataFrame:
+            estimates = mrp.poststratify(
+                fit,
+                cells,
+                by=by,
+                wts=weights,
+                new_levels=new_levels,  # type: ignore[arg-type]
+                seed=seed,
+            )
+            return estimates.to_frame(ci_prob=ci_prob)
+
+        table(_rehearsal(model))
+        introduce(formula, respondents, cells)
+        fit = sample(model, draws=draws, tune=tune, chains=chains, seed=seed)
+        if save_fit is not None:
+            fit.save(save_fit)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FrameWarning)  # the rehearsal has said it
+            result = table(fit)
+        write_table(result, out)
+        show(result)
+        say(f"Wrote {out}" + (f" and {save_fit}" if save_fit is not None else ""))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(f"mrp {installed('mrp')}")
+
+
+def _rehearsal(model: mrp.Model) -> mrp.Fit:
+    """A fit with one made-up draw: what it is refused, the real one would be refused later."""
+    from mrp.testing import fake_draws
+
+    return mrp.Fit.from_draws(model, fake_draws(model.design, chains=1, draws=1, scale=0.0))
+
+
+if __name__ == "__main__":
+    main()

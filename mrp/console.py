@@ -1,0 +1,195 @@
+"""What the command line prints: messages, tables, and in one line each warnings and errors.
+
+Tables go to standard output, all else to standard error. Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from mrp.errors import FrameWarning, MRPError, SamplingWarning
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mrp import Fit, Model
+
+USAGE = 2
+"""Exit code of an error that the user can correct."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+SHOWN_ROWS = 30
+"""Rows that a long table shows from its top and from its bottom."""
+DECIMALS = 3
+"""Least number of decimals."""
+MOST_CHARACTERS = 1000
+"""Width of the widest table."""
+
+_OPTIONS: Mapping[str, str] = {
+    "data": "SURVEY",
+    "frame": "FRAME",
+    "wts": "--weights",
+    **{
+        name: f"--{name.replace('_', '-')}"
+        for name in ("formula", "family", "by", "priors", "new_levels", "ci_prob")
+    },
+}
+"""What the command line calls the arguments of the package's functions."""
+
+
+@contextmanager
+def one_line_each() -> Iterator[None]:
+    """Say warnings, errors that the user can correct, and Ctrl-C in one line each."""
+    with warnings.catch_warnings():
+        _say_warnings()
+        try:
+            yield
+        except MRPError as error:
+            say(f"error: {one_line(str(error))}")
+            raise typer.Exit(USAGE) from None
+        except KeyboardInterrupt:
+            say("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def _say_warnings() -> None:
+    """Print the package's own warnings plainly until the filters are restored."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **options: Any) -> None:
+        if issubclass(category, FrameWarning | SamplingWarning):
+            say(f"warning: {one_line(str(message))}")
+        else:
+            usual(message, category, *where, **options)
+
+    warnings.showwarning = show
+    for category in (FrameWarning, SamplingWarning):
+        warnings.simplefilter("always", category)
+
+
+def one_line(message: str) -> str:
+    """A message of the package in one line and in the words of the command line.
+
+    Examples
+    --------
+    >>> one_line("`wts` must be numbers.")
+    '`--weights` must be numbers.'
+    >>> one_line("Use population counts, or `by='state'`.")
+    'Use population counts, or `--by state`.'
+    """
+    names = "|".join(_OPTIONS)
+    said = re.sub(
+        rf"\b({names})='([^']*)'", lambda found: f"{_OPTIONS[found[1]]} {found[2]}", message
+    )
+    said = re.sub(rf"`({names})`", lambda found: f"`{_OPTIONS[found[1]]}`", said)
+    return " ".join(said.split())
+
+
+def say(message: str) -> None:
+    """Print a line for the person who waits, apart from the results."""
+    typer.echo(message, err=True)
+
+
+def headline(text: str) -> None:
+    """Print the title of the results that follow."""
+    typer.echo()
+    typer.secho(text, bold=True)
+
+
+def show(table: pd.DataFrame) -> None:
+    """Print a table: estimates with their intervals, rounded; a long one in part."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = with_intervals(table)
+    drawn = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in shown.columns:
+        numbers = shown[name].dtype.kind in "iuf" or name.endswith("interval")
+        drawn.add_column(str(name), justify="right" if numbers else "left", no_wrap=True)
+    columns = [_texts(shown[name], decimals(table)) for name in shown.columns]
+    rows = [[Text(text) for text in row] for row in zip(*columns, strict=True)]
+    if len(rows) > 2 * SHOWN_ROWS:
+        rows = [*rows[:SHOWN_ROWS], [Text("…")] * len(shown.columns), *rows[-SHOWN_ROWS:]]
+    for row in rows:
+        drawn.add_row(*row)
+    wide = Console(highlight=False, width=MOST_CHARACTERS)
+    needed = wide.measure(drawn).maximum
+    # A line that the terminal breaks can be read, a number that is cut can't.
+    Console(highlight=False, width=needed).print(drawn, soft_wrap=True)
+
+
+def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with ``conf_low`` and ``conf_high`` as one column of text."""
+    if "conf_low" not in table:
+        return table
+    percent = f"{100 * table.attrs.get('ci_prob', 0.95):g}% interval"
+    digits = decimals(table)
+    bounds = zip(table["conf_low"], table["conf_high"], strict=True)
+    text = [f"[{low:.{digits}f}, {high:.{digits}f}]" for low, high in bounds]
+    place = list(table.columns).index("conf_low")
+    rest = table.drop(columns=["conf_low", "conf_high"])
+    rest.insert(place, percent, text)
+    return rest
+
+
+def decimals(table: pd.DataFrame) -> int:
+    """Decimals that show the width of the narrowest interval to two digits: 3 or more."""
+    if "conf_low" not in table:
+        return DECIMALS
+    widths = [width for width in table["conf_high"] - table["conf_low"] if width > 0]
+    return max(DECIMALS, 1 - math.floor(math.log10(min(widths)))) if widths else DECIMALS
+
+
+def _texts(column: pd.Series, digits: int) -> list[str]:
+    if column.dtype.kind == "f":
+        return [f"{value:.{digits}f}" for value in column]
+    return [str(value) for value in column]
+
+
+def introduce(formula: str, survey: pd.DataFrame, frame: pd.DataFrame) -> None:
+    """Say what is about to be fitted to what."""
+    say(formula)
+    say(f"{len(survey):,} respondents, {len(frame):,} cells")
+
+
+def sample(model: Model, *, draws: int, tune: int, chains: int, seed: int) -> Fit:
+    """Sample a model; say beforehand how long nothing will be seen, and afterwards how it went.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        The sampler was interrupted: a part of the draws is not what was asked for.
+    """
+    say("Compiling the model (up to a minute without a sign of it), then sampling …")
+    with warnings.catch_warnings(record=True) as caught:
+        fit = model.sample(draws=draws, tune=tune, chains=chains, seed=seed)
+    if fit.info["draws"] < draws * chains:
+        raise KeyboardInterrupt
+    for warning in caught:
+        warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
+    say(diagnosis(fit.info))
+    return fit
+
+
+def diagnosis(info: Mapping[str, Any]) -> str:
+    """How far the draws of a fit can be trusted, in one line.
+
+    Parameters
+    ----------
+    info
+        `Fit.info` of a sampled fit.
+    """
+    return (
+        f"{info['draws']:,} draws in {info['seconds']:.0f} s, {info['divergences']} divergences, "
+        f"worst R-hat {info['rhat']:.3f} ({info['rhat_at']}), "
+        f"worst ESS {min(info['ess_bulk'], info['ess_tail']):,.0f}"
+    )

@@ -1,0 +1,392 @@
+"""The command line: what it refuses and how it says so, and what it writes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner, Result
+
+import mrp
+from mrp.cli import app
+from mrp.estimates import COLUMNS
+from mrp.testing import fake_draws
+
+FORMULA = "support ~ age + (1 | region)"
+AGES = pd.CategoricalDtype(["young", "middle", "aged"])
+"""Not in alphabetical order."""
+INFO = {
+    "seconds": 12.3,
+    "divergences": 0,
+    "rhat": 1.004,
+    "rhat_at": "1|region[north]",
+    "ess_bulk": 900.0,
+    "ess_tail": 800.0,
+}
+Run = Callable[..., Result]
+
+
+def fake_sample(model: mrp.Model, *, draws: int, tune: int, chains: int, seed: int) -> mrp.Fit:
+    """Stands in for `Model.sample`."""
+    fit = mrp.Fit.from_draws(model, fake_draws(model.design, chains=chains, draws=draws, seed=seed))
+    return replace(fit, info={**INFO, "draws": draws * chains})
+
+
+def never(*_: Any, **__: Any) -> mrp.Fit:
+    pytest.fail("the sampler ran")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with a user's survey and frame in both kinds of file."""
+    rng = np.random.default_rng(1)
+    survey = pd.DataFrame(
+        {
+            "support": rng.integers(0, 2, 60),
+            "age": pd.Categorical.from_codes(rng.integers(0, 3, 60), dtype=AGES),
+            "region": np.tile(["north", "south", "west"], 20),
+        }
+    )
+    cells = pd.MultiIndex.from_product([AGES.categories, ["north", "south", "west"]])
+    frame = cells.to_frame(index=False, name=["age", "region"]).astype({"age": AGES})
+    frame["people"] = np.arange(1, 10)
+    for name, table in {"survey": survey, "frame": frame}.items():
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+        table.to_parquet(tmp_path / f"{name}.parquet")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`mrp poststratify` on the files of `folder`, with made-up draws; options by name."""
+    monkeypatch.setattr(mrp.Model, "sample", fake_sample)
+
+    def poststratify(survey: str = "survey.csv", frame: str = "frame.csv", **given: Any) -> Result:
+        options = {"formula": FORMULA, "weights": "people", "out": "out.csv", "draws": 20} | given
+        arguments = ["poststratify", survey, frame]
+        for name, value in options.items():
+            values = value if isinstance(value, list) else [value]
+            for each in values:
+                arguments += [f"--{name.replace('_', '-')}", str(each)]
+        return CliRunner().invoke(app, arguments)
+
+    return poststratify
+
+
+def expected(survey: pd.DataFrame, frame: pd.DataFrame, ci_prob: float = 0.95) -> pd.DataFrame:
+    model = mrp.Model(FORMULA, survey, family="bernoulli")
+    fit = fake_sample(model, draws=20, tune=0, chains=4, seed=1)
+    return mrp.poststratify(fit, frame, by="region", wts="people").to_frame(ci_prob=ci_prob)
+
+
+# --- results --------------------------------------------------------------------------------------
+
+
+def test_csv_estimates_are_those_of_the_package(run: Run, folder: Path) -> None:
+    result = run(by="region")
+    assert result.exit_code == 0, result.output
+    survey, frame = pd.read_csv("survey.csv"), pd.read_csv("frame.csv")
+    written = pd.read_csv("out.csv")
+    pd.testing.assert_frame_equal(written, expected(survey, frame), rtol=1e-12)
+
+
+def test_parquet_keeps_the_order_of_levels(run: Run, folder: Path) -> None:
+    result = run("survey.parquet", "frame.parquet", by="age", out="out.parquet", save_fit="fit.nc")
+    assert result.exit_code == 0, result.output
+    assert pd.read_parquet("out.parquet")["age"].tolist() == ["young", "middle", "aged"]
+    component = mrp.load_fit("fit.nc").design.components["age"]
+    assert component.levels == ("young", "middle", "aged")
+
+
+def test_text_of_a_csv_file_is_sorted_by_name(run: Run, folder: Path) -> None:
+    assert run(by="age").exit_code == 0
+    assert pd.read_csv("out.csv")["age"].tolist() == ["aged", "middle", "young"]
+
+
+def test_by_crosses_the_columns_that_it_names(run: Run, folder: Path) -> None:
+    assert run(by=["age", "region"]).exit_code == 0
+    written = pd.read_csv("out.csv")
+    assert written.columns.tolist() == ["age", "region", *COLUMNS]
+    assert len(written) == 9
+
+
+def test_without_by_there_is_one_estimate(run: Run, folder: Path) -> None:
+    assert run().exit_code == 0
+    assert pd.read_csv("out.csv").columns.tolist() == list(COLUMNS)
+    assert len(pd.read_csv("out.csv")) == 1
+
+
+def test_interval_has_the_probability_asked_for(run: Run, folder: Path) -> None:
+    result = run(by="region", ci_prob=0.5)
+    table = expected(pd.read_csv("survey.csv"), pd.read_csv("frame.csv"), ci_prob=0.5)
+    pd.testing.assert_frame_equal(pd.read_csv("out.csv"), table, rtol=1e-12)
+    assert "50% interval" in result.stdout
+
+
+def test_tables_go_to_standard_output_and_messages_to_standard_error(
+    run: Run, folder: Path
+) -> None:
+    result = run(by="region", save_fit="fit.nc")
+    assert result.stderr.splitlines() == [
+        FORMULA,
+        "60 respondents, 9 cells",
+        "Compiling the model (up to a minute without a sign of it), then sampling …",
+        "80 draws in 12 s, 0 divergences, worst R-hat 1.004 (1|region[north]), worst ESS 800",
+        "Wrote out.csv and fit.nc",
+    ]
+    assert [line.split()[0] for line in result.stdout.splitlines()[2:]] == [
+        "north",
+        "south",
+        "west",
+    ]
+
+
+def test_new_groups_are_drawn_as_asked(run: Run, folder: Path) -> None:
+    cells = pd.read_csv("frame.csv").replace({"region": {"west": "east"}})
+    cells.to_csv("east.csv", index=False)
+    result = run(frame="east.csv", by="region", new_levels="gaussian")
+    assert result.exit_code == 0, result.output
+    assert pd.read_csv("out.csv")["region"].tolist() == ["east", "north", "south"]
+
+
+def test_older_file_is_replaced_and_nothing_is_left_beside_it(run: Run, folder: Path) -> None:
+    before = {path.name for path in folder.iterdir()}
+    Path("out.csv").write_text("old")
+    assert run(by="region").exit_code == 0
+    assert Path("out.csv").read_text().startswith("region,")
+    assert {path.name for path in folder.iterdir()} == before | {"out.csv"}
+
+
+def test_warning_of_the_frame_comes_once_and_before_sampling(run: Run, folder: Path) -> None:
+    frame = pd.read_csv("frame.csv").assign(people=1 / 3)
+    frame.to_csv("shares.csv", index=False)
+    lines = run(frame="shares.csv").stderr.splitlines()
+    assert lines[0] == (
+        "warning: `--weights` sum to 1 for each of the 3 values of 'region': they look like "
+        "shares within 'region', and averaging across it counts all of them equally. Use "
+        "population counts, or `--by region`."
+    )
+    assert sum(line.startswith("warning:") for line in lines) == 1
+
+
+# --- refusals -------------------------------------------------------------------------------------
+
+NAMED = "Available: ['age', 'region', 'people']."
+
+REFUSED = {
+    "no such file": (
+        {"frame": "fram.csv"},
+        "`FRAME` must be a file that exists, got 'fram.csv'. Did you mean 'frame.csv'?",
+    ),
+    "no such folder": (
+        {"survey": "there/survey.csv"},
+        "`SURVEY` must be a file that exists, got 'there/survey.csv'. There is no folder 'there'.",
+    ),
+    "unknown extension": (
+        {"frame": "frame.xlsx"},
+        "`FRAME` must be a file with a known extension, got 'frame.xlsx'. "
+        "Available: ['.csv', '.parquet'].",
+    ),
+    "empty file": (
+        {"survey": "empty.csv"},
+        "`SURVEY` must be a file that can be read as .csv, got 'empty.csv': No columns to parse "
+        "from file. Save the table again, or correct the extension.",
+    ),
+    "unknown extension of the result": (
+        {"out": "out.json"},
+        "`--out` must be a file with a known extension, got 'out.json'. "
+        "Available: ['.csv', '.parquet'].",
+    ),
+    "no folder for the result": (
+        {"out": "there/out.csv"},
+        "`--out` must be in a folder that exists, got 'there'. Create it.",
+    ),
+    "result over the frame": (
+        {"out": "frame.csv"},
+        "`--out` must be a file of its own, got 'frame.csv', which is read. Choose another name.",
+    ),
+    "fit over the result": (
+        {"save_fit": "out.csv"},
+        "`--save-fit` must be a file of its own, got 'out.csv', which is `--out`. "
+        "Choose another name.",
+    ),
+    "fit is a folder": (
+        {"save_fit": "."},
+        "`--save-fit` must name a file, got the folder '.'.",
+    ),
+    "formula that does not parse": (
+        {"formula": "support ~ (1 |"},
+        "`--formula` must be a Bambi formula such as 'y ~ x + (1 | g)', got 'support ~ (1 |': "
+        "Don't know how to parse ''",
+    ),
+    "formula without the column": (
+        {"formula": "support ~ ages"},
+        "`SURVEY` must have every column that the formula uses, lacks ['ages']. "
+        "Available: ['support', 'age', 'region']. Did you mean 'age'?",
+    ),
+    "unknown family": (
+        {"family": "bernouli"},
+        "`--family` must be a family that is built here, got 'bernouli'. Available: ['bernoulli', "
+        "'binomial', 'gaussian', 'poisson', 'negativebinomial']. Did you mean 'bernoulli'?",
+    ),
+    "unknown weights": (
+        {"weights": "peple"},
+        f"`--weights` must name a column of `FRAME`, got 'peple'. {NAMED} Did you mean 'people'?",
+    ),
+    "unknown area": (
+        {"by": "regio"},
+        f"`--by` must name columns of `FRAME`, got 'regio'. {NAMED} Did you mean 'region'?",
+    ),
+    "frame without a column": (
+        {"frame": "lacking.csv"},
+        "`FRAME` must have every column that the formula uses, lacks ['age']. "
+        "Available: ['region', 'people'].",
+    ),
+    "impossible probability": (
+        {"ci_prob": 95},
+        "`--ci-prob` must be between 0 and 1, got 95.0. Usual: 0.95.",
+    ),
+    "unknown way of drawing groups": (
+        {"new_levels": "gausian"},
+        "`--new-levels` must say how to draw new groups, got 'gausian'. "
+        "Available: ['gaussian', 'uncertainty', 'old_levels']. Did you mean 'gaussian'?",
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_refusal_is_one_line_and_comes_before_sampling(
+    options: dict[str, Any],
+    message: str,
+    run: Run,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mrp.Model, "sample", never)
+    Path("empty.csv").touch()
+    pd.read_csv("frame.csv").drop(columns="age").to_csv("lacking.csv", index=False)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    result = run(**options)
+    assert result.stderr == f"error: {message}\n"
+    assert result.stdout == ""
+    assert result.exit_code == 2
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_file_that_is_no_parquet_file_is_refused(run: Run, folder: Path) -> None:
+    Path("frame.parquet").write_text("not a table")
+    result = run(frame="frame.parquet")
+    start = "error: `FRAME` must be a file that can be read as .parquet, got 'frame.parquet': "
+    assert result.stderr.startswith(start)
+    assert result.stderr.endswith(". Save the table again, or correct the extension.\n")
+    assert result.stderr.count("\n") == 1
+    assert result.exit_code == 2
+
+
+def test_unknown_group_names_the_option_that_helps(run: Run, folder: Path) -> None:
+    pd.read_csv("frame.csv").replace("west", "east").to_csv("east.csv", index=False)
+    result = run(frame="east.csv")
+    assert result.stderr.startswith(
+        "error: `FRAME` must have only groups of 'region' that the survey has, got ['east'] "
+        "(3 rows, 40.0% of the weight)."
+    )
+    assert "--new-levels gaussian" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", [["--draws", "0"], ["--chains", "0"], ["--tune", "-1"]])
+def test_impossible_size_is_a_usage_error(option: list[str], folder: Path) -> None:
+    files = ["survey.csv", "frame.csv"]
+    needed = ["--formula", FORMULA, "--weights", "people", "--out", "out.csv"]
+    result = CliRunner().invoke(app, ["poststratify", *files, *needed, *option])
+    assert result.exit_code == 2
+    assert f"Invalid value for '{option[0]}'" in result.stderr
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("missing", ["formula", "weights", "out"])
+def test_needed_option_is_named_when_it_is_missing(missing: str, folder: Path) -> None:
+    needed = {"formula": FORMULA, "weights": "people", "out": "out.csv"}
+    rest = [
+        word for name, value in needed.items() if name != missing for word in (f"--{name}", value)
+    ]
+    result = CliRunner().invoke(app, ["poststratify", "survey.csv", "frame.csv", *rest])
+    assert result.exit_code == 2
+    assert f"Error: Missing option '--{missing}'" in result.stderr
+
+
+# --- interruptions and accidents ------------------------------------------------------------------
+
+
+def test_interruption_while_compiling_is_one_line(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> mrp.Fit:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mrp.Model, "sample", interrupted)
+    result = run(save_fit="fit.nc")
+    assert result.stderr.splitlines()[-1] == "interrupted"
+    assert result.exit_code == 130
+    assert not Path("out.csv").exists()
+    assert not Path("fit.nc").exists()
+
+
+def test_part_of_the_draws_is_not_taken_for_all_of_them(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(model: mrp.Model, *, draws: int, **options: Any) -> mrp.Fit:
+        return fake_sample(model, draws=draws // 2, **options)
+
+    monkeypatch.setattr(mrp.Model, "sample", half)
+    result = run()
+    assert result.stderr.splitlines()[-1] == "interrupted"
+    assert result.exit_code == 130
+    assert not Path("out.csv").exists()
+
+
+def test_error_that_should_not_be_keeps_its_traceback(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> mrp.Fit:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(mrp.Model, "sample", broken)
+    assert isinstance(run().exception, ZeroDivisionError)
+
+
+# --- the program ----------------------------------------------------------------------------------
+
+
+def test_version_is_printed_by_command_and_option() -> None:
+    for arguments in (["version"], ["--version"]):
+        result = CliRunner().invoke(app, arguments)
+        assert (result.exit_code, result.stdout) == (0, f"mrp {metadata_version()}\n")
+
+
+def metadata_version() -> str:
+    from importlib.metadata import version
+
+    return version("mrp")
+
+
+def test_help_names_every_command() -> None:
+    result = CliRunner().invoke(app, ["--help"])
+    assert result.exit_code == 0
+    for command in ("demo", "poststratify", "version"):
+        assert f"\n  {command} " in result.stdout
+
+
+def test_command_line_loads_nothing_heavy() -> None:
+    heavy = "{'pandas', 'numpy', 'xarray', 'pymc', 'bambi', 'matplotlib', 'nutpie'}"
+    code = f"import sys, mrp.cli; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

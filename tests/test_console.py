@@ -1,0 +1,109 @@
+"""What the command line prints."""
+
+from __future__ import annotations
+
+import warnings
+
+import pandas as pd
+import pytest
+import typer
+
+from mrp.console import decimals, diagnosis, one_line, one_line_each, show, with_intervals
+from mrp.errors import DataError, FrameWarning
+
+TABLE = pd.DataFrame(
+    {
+        "state": ["AL", "AR"],
+        "respondents": [47, 1021],
+        "estimate": [0.41, 0.3999],
+        "conf_low": [0.351, 0.2],
+        "conf_high": [0.461, -0.5],
+    }
+)
+
+
+def test_interval_is_one_column_named_by_its_probability() -> None:
+    table = TABLE.copy()
+    table.attrs = {"ci_prob": 0.9}
+    shown = with_intervals(table)
+    assert shown.columns.tolist() == ["state", "respondents", "estimate", "90% interval"]
+    assert shown["90% interval"].tolist() == ["[0.351, 0.461]", "[0.200, -0.500]"]
+
+
+def test_numbers_have_three_decimals_and_end_in_line(capsys: pytest.CaptureFixture[str]) -> None:
+    show(TABLE)
+    assert capsys.readouterr().out.splitlines() == [
+        "state   respondents   estimate      95% interval",
+        "────────────────────────────────────────────────",
+        "AL               47      0.410    [0.351, 0.461]",
+        "AR             1021      0.400   [0.200, -0.500]",
+    ]
+
+
+def test_decimals_show_the_width_of_the_narrowest_interval() -> None:
+    for width, digits in ((0.4, 3), (0.01, 3), (0.0034, 4), (0.00012, 5), (250.0, 3), (0.0, 3)):
+        assert decimals(pd.DataFrame({"conf_low": [0.0, 1.0], "conf_high": [width, 9.0]})) == digits
+    assert decimals(pd.DataFrame({"probability": [0.5]})) == 3
+
+
+@pytest.mark.parametrize("width", [30, 60, 200])
+def test_numbers_are_never_cut(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    show(TABLE.assign(state="a state with a very long name"))
+    printed = capsys.readouterr().out
+    for number in ("47", "1021", "0.410", "[0.351, 0.461]", "[0.200, -0.500]"):
+        assert number in printed
+
+
+def test_long_table_is_shown_in_part(capsys: pytest.CaptureFixture[str]) -> None:
+    show(pd.DataFrame({"n": range(1000)}))
+    lines = capsys.readouterr().out.split()
+    assert lines[2:] == [*map(str, range(30)), "…", *map(str, range(970, 1000))]
+
+
+def test_labels_are_text_and_not_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    show(pd.DataFrame({"term": ["age[bold]"]}))
+    assert "age[bold]" in capsys.readouterr().out
+
+
+def test_arguments_are_named_as_the_command_line_does() -> None:
+    said = one_line("`wts` of `frame`\n  must be numbers, or `by='state'`: new_levels='gaussian'.")
+    assert said == (
+        "`--weights` of `FRAME` must be numbers, or `--by state`: --new-levels gaussian."
+    )
+
+
+def test_error_of_the_package_ends_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as ended, one_line_each():
+        raise DataError("`data` must be\na table.")
+    assert ended.value.exit_code == 2
+    assert capsys.readouterr().err == "error: `SURVEY` must be a table.\n"
+
+
+def test_warning_of_the_package_is_one_line_each_time(capsys: pytest.CaptureFixture[str]) -> None:
+    with one_line_each():
+        for _ in range(2):
+            warnings.warn("`wts` look odd.", FrameWarning, stacklevel=1)
+    assert capsys.readouterr().err == "warning: `--weights` look odd.\n" * 2
+
+
+def test_other_warnings_are_left_alone() -> None:
+    with pytest.warns(UserWarning, match="^something else$"), one_line_each():
+        warnings.warn("something else", UserWarning, stacklevel=1)
+
+
+def test_diagnosis_gives_the_worst_numbers() -> None:
+    info = {
+        "draws": 4000,
+        "seconds": 33.4,
+        "divergences": 2,
+        "rhat": 1.0062,
+        "rhat_at": "1|state[KS]",
+        "ess_bulk": 1858.7,
+        "ess_tail": 1109.9,
+    }
+    assert diagnosis(info) == (
+        "4,000 draws in 33 s, 2 divergences, worst R-hat 1.006 (1|state[KS]), worst ESS 1,110"
+    )
