@@ -32,6 +32,11 @@ FUNCTIONS: Mapping[str, Any] = {
 }
 """What a formula can call beside formulae's own transforms, without `namespace=`."""
 
+BAMBI_S = ("hsgp",)
+"""What Bambi adds to formulae's transforms where it is imported: not known here, either way."""
+CODINGS = ("C", "S", "T")
+"""Calls that say how a categorical is coded, and return its values as they are."""
+
 
 @dataclass(frozen=True)
 class Calls:
@@ -53,19 +58,17 @@ class Calls:
 
     def run(self, text: str, data: pd.DataFrame, argument: str) -> pd.Series | NDArray[Any]:
         """Result of a call on a table: numbers (n,) or (n, k), or the values of a categorical."""
-        from formulae.categorical import CategoricalBox
         from formulae.transforms import Offset
 
         try:
-            result = self._parsed[text].eval(data, environment(self.namespace))
+            where = environment(self.namespace, {"binary": _equals, "B": _equals})
+            result = _values_of(self._parsed[text]).eval(data, where)
         except Exception as error:
             raise DataError(
                 f"`{argument}` must have columns on which `{text}` runs, got "
                 f"{type(error).__name__}: {error}."
             ) from error
-        if isinstance(result, CategoricalBox):
-            result = result.data
-        elif isinstance(result, Offset):
+        if isinstance(result, Offset):
             result.set_size(len(data))
             result = np.asarray(result.eval(), dtype=float).reshape(len(data))
         return result if isinstance(result, pd.Series) else np.asarray(result)
@@ -86,19 +89,35 @@ class Calls:
 
 
 def describe(formula: str) -> Any:
-    """Parse a formula with formulae."""
+    """Parse a formula with formulae, to its end."""
     from formulae import model_description
+    from formulae.parser import Parser
+    from formulae.scanner import Scanner
 
+    must = f"`formula` must be a Bambi formula such as 'y ~ x + (1 | g)', got {formula!r}:"
     try:
-        return model_description(formula)
-    except Exception as error:
+        parser = Parser(Scanner(formula).scan())
+        parser.parse()
+        description = model_description(formula)
+    except AttributeError as error:
+        # formulae compares terms, and trips over an argument that is a call beside one that is not
         raise FormulaError(
-            f"`formula` must be a Bambi formula such as 'y ~ x + (1 | g)', got {formula!r}: {error}"
+            f"{must} formulae can't read it. If it calls one function twice, write the call with "
+            f"the simpler argument first: scale(x) + scale(log(z))."
         ) from error
+    except Exception as error:
+        raise FormulaError(f"{must} {error}") from error
+    if not parser.at_end():
+        # formulae would leave out the rest without a word
+        raise FormulaError(
+            f"{must} it can't be read from {parser.peek().lexeme!r} on. Join terms by '+', and "
+            f"write group-specific terms in brackets: ( … | g)."
+        )
+    return description
 
 
 def calls_in(description: Any) -> Iterator[Any]:
-    """The calls of a parsed formula, terms in order, the response left out."""
+    """The calls of a parsed formula's predictors, terms in order."""
     for term in description.common_terms:
         yield from _calls_of(term)
     for term in description.group_terms:
@@ -112,19 +131,38 @@ def _calls_of(term: Any) -> Iterator[Any]:
             yield component.call
 
 
-def environment(namespace: Mapping[str, Any]) -> Any:
+def _values_of(call: Any) -> Any:
+    """The argument that `C`, `S` and `T` code: its levels are those that the survey has."""
+    while getattr(call, "callee", None) in CODINGS:
+        call = call.args[0] if call.args else call.kwargs["data"]
+    return call
+
+
+def _equals(x: pd.Series, success: Any) -> NDArray[np.int64]:
+    """As ``binary`` of formulae, which refuses data without any success: a grid may have none."""
+    return np.where(x == success, 1, 0)
+
+
+def environment(namespace: Mapping[str, Any], first: Mapping[str, Any] | None = None) -> Any:
     """Where a call's names are looked up: formulae's transforms, then `FUNCTIONS`, then these."""
     from formulae.categorical import ENCODINGS
     from formulae.environment import Environment
+
+    known = {**_transforms(), **ENCODINGS, **(first or {})}
+    return Environment([known, dict(FUNCTIONS), dict(namespace)])
+
+
+def _transforms() -> dict[str, Any]:
     from formulae.transforms import TRANSFORMS
 
-    return Environment([{**TRANSFORMS, **ENCODINGS}, dict(FUNCTIONS), dict(namespace)])
+    return {name: TRANSFORMS[name] for name in TRANSFORMS if name not in BAMBI_S}
 
 
 def check_functions(description: Any, namespace: Mapping[str, Any]) -> None:
-    """Raise if a call names a function that can't be found."""
+    """Raise if a call names a function that can't be found, or one that new data would change."""
     known = environment(namespace).namespace
-    for call in calls_in(description):
+    response = _calls_of(description.response.term) if description.response else ()
+    for call in (*response, *calls_in(description)):
         for node in walk(call):
             root = node.callee.split(".")[0]
             if root not in known:
@@ -134,12 +172,18 @@ def check_functions(description: Any, namespace: Mapping[str, Any]) -> None:
                     f"`namespace={{{root!r}: …}}`; splines of Bambi (hsgp) and special responses "
                     f"(censored, truncated, weighted) are not supported."
                 )
+    for call in calls_in(description):
+        for node in walk(call):
+            if node.callee in ("binary", "B") and len(node.args) + len(node.kwargs) < 2:
+                raise FormulaError(
+                    f"`formula` must say which value counts as 1 in {node}: left to the data, it "
+                    f"could be another one in new data. Write for example "
+                    f"\"{str(node)[:-1]}, 'yes')\"."
+                )
 
 
 def _function_names() -> list[str]:
-    from formulae.transforms import TRANSFORMS
-
-    return [*TRANSFORMS, *FUNCTIONS]
+    return [*_transforms(), *FUNCTIONS]
 
 
 def walk(call: Any) -> Iterator[Any]:

@@ -7,6 +7,8 @@ dim ``age_dim``, ``1|state`` with ``state__factor_dim``, ``gender|state`` with
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -16,7 +18,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mrp.design import Block, Design, DesignRows, Term
-from mrp.errors import DataError, FitError, RequestError, listing, unknown
+from mrp.errors import DataError, FitError, RequestError, closest, listing, unknown
 
 Floats = NDArray[np.float64]
 NewLevels = Literal["gaussian", "uncertainty", "old_levels"]
@@ -95,15 +97,17 @@ def read(design: Design, draws: xr.Dataset) -> Coefficients:
                 f"`draws` must have the dims 'chain' and 'draw', lacks {dim!r}. "
                 f"Available: {listing(draws.dims)}. Add it with `expand_dims`."
             )
+    _check_variables(design, draws)
     coords = coordinates(design)
     size = draws.sizes["chain"] * draws.sizes["draw"]
     population = [
-        _values(draws, term.name, dims_of(term), coords).reshape(-1, size) for term in design.terms
+        _arranged(draws, term.name, dims_of(term), coords).reshape(-1, size)
+        for term in design.terms
     ]
     effects = []
     for block in design.blocks:
         parts = [
-            _values(draws, block.variable(term), effect_dims(block, term), coords)
+            _arranged(draws, block.variable(term), effect_dims(block, term), coords)
             for term in block.terms
         ]
         groups = len(design.factors[block.factor].groups)
@@ -112,20 +116,29 @@ def read(design: Design, draws: xr.Dataset) -> Coefficients:
     return Coefficients(stacked, tuple(effects), draws.sizes["chain"], draws.sizes["draw"])
 
 
-def _values(
+def _check_variables(design: Design, draws: xr.Dataset) -> None:
+    names = [term.name for term in design.terms]
+    names += [block.variable(term) for block in design.blocks for term in block.terms]
+    missing = [name for name in names if name not in draws]
+    if missing:
+        available = [str(name) for name in draws.data_vars]
+        message = (
+            f"`draws` must have a variable for every term of the formula, lacks "
+            f"{listing(missing)}. Available: {listing(available)}."
+        )
+        near = closest(missing[0], [name for name in available if name not in names])
+        raise DataError(message + (f" Is it {near!r}? Then rename it." if near else ""))
+
+
+def _arranged(
     draws: xr.Dataset, name: str, dims: Dims, coords: Mapping[str, Sequence[str]]
 ) -> Floats:
-    if name not in draws:
-        raise DataError(
-            unknown("draws", "have a variable for every term of the formula, lacks one", name,
-                    [str(variable) for variable in draws.data_vars])
-        )  # fmt: skip
+    """A variable with its dims in order, chain and draw last, and labels in the given order."""
     array = draws[name]
-    extra = set(array.dims) ^ {*dims, "chain", "draw"}
-    if extra:
+    if set(array.dims) != {*dims, "chain", "draw"}:
         raise DataError(
-            f"`draws` must have the dims {listing(dims)} besides chain and draw in {name!r}, got "
-            f"{listing(str(d) for d in array.dims if d not in ('chain', 'draw'))}. Rename them."
+            f"`draws` must have the dims {listing(('chain', 'draw', *dims))} in {name!r}, got "
+            f"{listing(array.dims)}. Rename them, or select from them."
         )
     for dim in dims:
         array = _aligned(array, name, dim, coords[dim])
@@ -146,14 +159,21 @@ def _aligned(array: xr.DataArray, name: str, dim: str, labels: Sequence[str]) ->
                 f"{array.sizes[dim]}. Expected labels: {listing(labels)}."
             )
         return array
-    array = array.assign_coords({dim: [str(label) for label in array[dim].values]})
-    missing = [label for label in labels if label not in set(array[dim].values)]
+    have = [str(label) for label in array[dim].values]
+    positions = {label: k for k, label in enumerate(have)}
+    missing = [label for label in labels if label not in positions]
     if missing:
         raise DataError(
             f"`draws` must have all labels along {dim!r} in {name!r}, lacks {listing(missing)}. "
-            f"Available: {listing(array[dim].values)}."
+            f"Available: {listing(have)}. Relabel them with `assign_coords`."
         )
-    return array.sel({dim: list(labels)})
+    if len(positions) < len(have):
+        twice = [label for label, count in Counter(have).items() if count > 1]
+        raise DataError(
+            f"`draws` must have each label along {dim!r} in {name!r} once, got {listing(twice)} "
+            f"more often. Select one of each."
+        )
+    return array.isel({dim: [positions[label] for label in labels]})
 
 
 def with_new_groups(
@@ -163,7 +183,7 @@ def with_new_groups(
     draws: xr.Dataset,
     *,
     new_levels: NewLevels | None,
-    seed: int | None,
+    seed: int,
 ) -> Coefficients:
     """Append effects of the groups that the survey lacks.
 
@@ -185,7 +205,8 @@ def with_new_groups(
     Notes
     -----
     Rows of one new group share its effects; different new groups differ. Blocks of one grouping
-    factor pick the same survey groups.
+    factor pick the same survey groups. A group's effects depend on the seed and its name, not on
+    which other groups are new.
     """
     if not rows.new_groups:
         return coefficients
@@ -193,27 +214,51 @@ def with_new_groups(
         raise RequestError(
             unknown("new_levels", "say how to draw new groups", new_levels, get_args(NewLevels))
         )
-    rng = np.random.default_rng(seed)
-    size = coefficients.size
-    picks = {
-        name: rng.integers(
-            len(design.factors[name].groups),
-            size=(len(labels), size if new_levels == "uncertainty" else 1),
-        )
-        for name, labels in rows.new_groups.items()
-    }
     effects = list(coefficients.effects)
     for b, block in enumerate(design.blocks):
-        count = len(rows.new_groups.get(block.factor, ()))
-        if not count:
+        labels = rows.new_groups.get(block.factor, ())
+        if not labels:
             continue
         if new_levels == "gaussian":
-            new = _gaussian(block, number_of(design, b), count, draws, rng, size)
+            new = _gaussian(design, b, labels, draws, seed, coefficients.size)
         else:
-            pick = np.broadcast_to(picks[block.factor], (count, size))
-            new = effects[b][:, pick, np.arange(size)]
+            each = new_levels == "uncertainty"
+            new = _picked(effects[b], block.factor, labels, seed, for_each_draw=each)
         effects[b] = np.concatenate([effects[b], new], axis=1)
     return replace(coefficients, effects=tuple(effects))
+
+
+def _gaussian(
+    design: Design, position: int, labels: Sequence[str], draws: xr.Dataset, seed: int, size: int
+) -> Floats:
+    """Effects (width, new groups, draws) from each draw's group distribution."""
+    block = design.blocks[position]
+    standard = np.empty((size, block.width, len(labels)))
+    for k, label in enumerate(labels):
+        rng = _generator(seed, block.factor, label, str(position))
+        standard[:, :, k] = rng.standard_normal((size, block.width))
+    effects: Floats = _covariance_root(design, position, draws, size) @ standard
+    return effects.transpose(1, 2, 0)
+
+
+def _picked(
+    effects: Floats, factor: str, labels: Sequence[str], seed: int, *, for_each_draw: bool
+) -> Floats:
+    """Effects (width, new groups, draws) of survey groups, one for each draw or one for all."""
+    _, groups, size = effects.shape
+    picks = np.empty((len(labels), size), dtype=np.int64)
+    for k, label in enumerate(labels):
+        rng = _generator(seed, factor, label)
+        picks[k] = rng.integers(groups, size=size if for_each_draw else 1)
+    return effects[:, picks, np.arange(size)]
+
+
+def _generator(seed: int, *names: str) -> np.random.Generator:
+    """Random numbers that belong to a group, whichever other groups there are."""
+    key = hashlib.sha256("\x1f".join(names).encode()).digest()
+    return np.random.default_rng(
+        np.random.SeedSequence(seed, spawn_key=tuple(np.frombuffer(key, dtype="<u4").tolist()))
+    )
 
 
 def number_of(design: Design, position: int) -> int:
@@ -233,36 +278,36 @@ def correlation_labels(block: Block) -> list[str]:
     return [f"{labels[j]}, {labels[i]}" for i in range(len(labels)) for j in range(i)]
 
 
-def _gaussian(
-    block: Block, number: int, count: int, draws: xr.Dataset, rng: np.random.Generator, size: int
-) -> Floats:
-    """Effects (width, count, draws) from N(0, diag(sd) R diag(sd)) of each draw."""
+def _covariance_root(design: Design, position: int, draws: xr.Dataset, size: int) -> Floats:
+    """Root (draws, width, width) of each draw's covariance diag(sd) R diag(sd) of a block."""
+    block, coords = design.blocks[position], coordinates(design)
     sd = np.concatenate([
-        _hyper(draws, f"{block.variable(term)}_sigma").reshape(-1, size) for term in block.terms
+        _hyper(draws, f"{block.variable(term)}_sigma", effect_dims(block, term)[:-1], coords)
+        for term in block.terms
     ])  # fmt: skip
-    width = block.width
-    correlation = np.tile(np.eye(width), (size, 1, 1))
+    correlation = np.tile(np.eye(block.width), (size, 1, 1))
     if block.correlated:
-        pairs = _hyper(draws, correlation_name(block.factor, number)).reshape(-1, size)
-        lower = np.tril_indices(width, -1)
+        name = correlation_name(block.factor, number_of(design, position))
+        dim = f"{name}_dim"
+        pairs = _hyper(draws, name, (dim,), {dim: correlation_labels(block)})
+        lower = np.tril_indices(block.width, -1)
         correlation[:, lower[0], lower[1]] = pairs.T
         correlation[:, lower[1], lower[0]] = pairs.T
     # the eigenvectors do for a correlation of exactly one, where Cholesky fails
     values, vectors = np.linalg.eigh(correlation)
-    root = vectors * np.sqrt(np.clip(values, 0.0, None))[:, None, :]
-    z = rng.standard_normal((size, width, count))
-    standard: Floats = np.einsum("sij,sjc->ics", root, z)
-    return standard * sd[:, None, :]
+    root: Floats = sd.T[:, :, None] * vectors * np.sqrt(np.clip(values, 0.0, None))[:, None, :]
+    return root
 
 
-def _hyper(draws: xr.Dataset, name: str) -> Floats:
+def _hyper(draws: xr.Dataset, name: str, dims: Dims, coords: Mapping[str, Sequence[str]]) -> Floats:
+    """Draws (k, draws) of a block's sd's or correlations; a single one needs no dim."""
     if name not in draws:
         raise FitError(
             f"`new_levels='gaussian'` needs draws of {name!r}, which this fit lacks. "
             f"Available: {listing(str(v) for v in draws.data_vars)}. "
             f"Use new_levels='uncertainty', which needs only the groups' effects."
         )
-    array = draws[name]
-    own = [dim for dim in array.dims if dim not in ("chain", "draw")]
-    values: Floats = np.ascontiguousarray(array.transpose(*own, "chain", "draw"), dtype=np.float64)
-    return values
+    if set(draws[name].dims) == {"chain", "draw"} and all(len(coords[dim]) == 1 for dim in dims):
+        dims = ()
+    values = _arranged(draws, name, dims, coords)
+    return values.reshape(-1, draws.sizes["chain"] * draws.sizes["draw"])

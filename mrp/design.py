@@ -31,6 +31,8 @@ from mrp.errors import DataError, closest, listing
 Array = NDArray[Any]
 Level = str | int | float | bool
 
+SLASH = "\N{DIVISION SLASH}"
+"""Stands for '/' in the names of variables."""
 UNSEEN = -1
 """Code of a value that is not among the levels of its categorical."""
 
@@ -96,7 +98,8 @@ class Term:
         result = np.ones((n, 1))
         for coding in self.codings:
             columns = coding.columns(values[coding.component])
-            result = (result[:, :, None] * columns[:, None, :]).reshape(n, -1)
+            width = result.shape[1] * columns.shape[1]
+            result = (result[:, :, None] * columns[:, None, :]).reshape(n, width)
         return result
 
     @property
@@ -140,6 +143,17 @@ class Block:
     def labels(self) -> tuple[str, ...]:
         """Names of a group's effects: ``Intercept``, ``gender[Woman]``."""
         return tuple(label for term in self.terms for label in term.labels)
+
+
+def variable_name(text: str) -> str:
+    """Name of a term, factor or outcome as PyMC, xarray and netCDF take it: without '/'.
+
+    Examples
+    --------
+    >>> variable_name("I(x / 2)")
+    'I(x ∕ 2)'
+    """
+    return text.replace("/", SLASH)
 
 
 def effect_name(term: Term) -> str:
@@ -309,14 +323,14 @@ class DesignRows:
     def population_keys(self) -> list[NDArray[np.int64]]:
         """Keys of what the population-level part and the offsets depend on."""
         names = {coding.component for term in self.design.terms for coding in term.codings}
-        return self._keys_of(names | set(self.design.offsets))
+        return self.keys_of(names | set(self.design.offsets))
 
     def block_keys(self, block: Block) -> list[NDArray[np.int64]]:
         """Keys of what one block's part depends on."""
         names = {coding.component for term in block.terms for coding in term.codings}
-        return [*self._keys_of(names), *_integer_keys(self.groups[block.factor])]
+        return [*self.keys_of(names), *_integer_keys(self.groups[block.factor])]
 
-    def _keys_of(self, names: set[str]) -> list[NDArray[np.int64]]:
+    def keys_of(self, names: set[str]) -> list[NDArray[np.int64]]:
         used = [array for name, array in self.values.items() if name in names]
         return [key for array in used for key in _integer_keys(array)]
 
@@ -381,10 +395,10 @@ def check_complete(columns: Sequence[str], data: pd.DataFrame, argument: str) ->
 
 def _numbers(name: str, values: pd.Series | Array, argument: str) -> NDArray[np.float64]:
     dtype = values.dtype
-    if not pd.api.types.is_numeric_dtype(dtype):
+    if not (pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype)):
         raise DataError(
             f"`{argument}` must have a number in {name!r}, as the survey has, got type "
-            f"{str(dtype)!r} (first value {values[0] if len(values) else None!r}). "
+            f"{str(dtype)!r} (first value {np.asarray(values)[0]!r}). "
             f"Convert the column with `astype(float)`."
         )
     numbers = np.asarray(values, dtype=np.float64)
@@ -404,13 +418,14 @@ def _unseen_level(component: Categorical, unseen: pd.Series, argument: str) -> s
         f"{listing(got)} in {len(unseen)} rows. Available: {listing(component.levels)}."
     )
     near = closest(got[0], component.levels)
-    if near is not None:
-        message += f" Did you mean {near!r}?"
-    elif not isinstance(got[0], type(component.levels[0])):
+    ours, theirs = type(component.levels[0]).__name__, type(got[0]).__name__
+    if ours != theirs and (near is None or near == str(got[0])):
         message += (
-            f" The survey has values of type {type(component.levels[0]).__name__}, "
-            f"`{argument}` of type {type(got[0]).__name__}: convert one of them."
+            f" The survey has values of type {ours}, `{argument}` of type {theirs}: "
+            f"convert one of them."
         )
+    elif near is not None:
+        message += f" Did you mean {near!r}?"
     else:
         message += " Recode them, or fit the model on a survey that has them."
     return message

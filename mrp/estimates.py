@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -17,8 +17,12 @@ from numpy.typing import NDArray
 from mrp.errors import RequestError, listing, unknown
 from mrp.prediction import RowDraws, blocks
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 Floats = NDArray[np.float64]
 Shape = Literal["long", "wide", "xarray"]
+PlotKind = Literal["interval", "ridge"]
 
 KEPT_BYTES = 256 * 2**20
 """Draws up to this size are kept; larger ones are made again when asked for."""
@@ -27,6 +31,10 @@ SHOWN_ROWS = 10
 COLUMNS = ("estimate", "std_error", "conf_low", "conf_high")
 """Columns of `to_frame` after the labels."""
 
+RESULTS = ("chain", "draw", "value", "probability", *COLUMNS)
+"""Names that labels can't have, because results are written to them."""
+
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _COMPARISONS: Mapping[str, Callable[[Floats, float], NDArray[np.bool_]]] = {
     ">=": np.greater_equal,
     "<=": np.less_equal,
@@ -74,7 +82,7 @@ class Estimates:
     chains
         Number of chains; the draws of a row are chains x draws, chain by chain.
     about
-        How the estimates were made: verb, quantity, weights, prior or posterior.
+        How the estimates were made: verb, quantity, type, prior or posterior.
     """
 
     labels: pd.DataFrame
@@ -86,13 +94,14 @@ class Estimates:
         """Number of estimates."""
         return len(self.labels)
 
-    @cached_property
+    @property
     def draws(self) -> xr.DataArray:
-        """All draws, dims ``chain``, ``draw`` and one for the rows, labelled.
+        """All draws, dims ``chain``, ``draw`` and one for the rows, labelled; read-only if kept.
 
         Rows of one label column have a dim of that name (``state``); rows of several have the dim
         ``estimate`` with the columns as coordinates. Draws too large to keep are made again each
-        time; too large for the memory, they are refused.
+        time; too large for the memory, they are refused. ArviZ summarises the array as it is, and
+        plots it as a dataset: ``plot_forest(estimates.draws.to_dataset())``.
         """
         values = self._matrix().reshape(len(self), self.chains, -1)
         dim, coords = self._coordinates()
@@ -138,8 +147,8 @@ class Estimates:
         """A name for each estimate: its labels in one string; ``b1`` where it has none."""
         if not len(self.labels.columns):
             return [f"b{k + 1}" for k in range(len(self))]
-        texts = self.labels.astype(str)
-        return [", ".join(row) for row in texts.itertuples(index=False, name=None)]
+        rows = self.labels.astype(str).itertuples(index=False, name=None)
+        return [", ".join(map(str, row)) for row in rows]
 
     def to_frame(self, *, ci_prob: float = 0.95) -> pd.DataFrame:
         """One row for each estimate: labels, then centre, spread and interval.
@@ -206,7 +215,7 @@ class Estimates:
         -------
         The labels and a column ``probability``.
         """
-        match = re.fullmatch(r"\s*(>=|<=|>|<)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*", str(statement))
+        match = re.fullmatch(rf"\s*(>=|<=|>|<)\s*({_NUMBER})\s*", str(statement))
         if match is None:
             raise RequestError(
                 f"`statement` must compare with a number, such as '> 0.4', got {statement!r}. "
@@ -219,13 +228,36 @@ class Estimates:
             share[block] = holds(values, number).mean(axis=1)
         return self.labels.assign(probability=share)
 
+    def plot(self, kind: PlotKind = "interval", **options: Any) -> Axes:
+        """A picture with one row for each estimate.
+
+        Parameters
+        ----------
+        kind
+            "interval": means and intervals (`mrp.plots.figures.intervals`); "ridge": densities of
+            the draws (`mrp.plots.figures.ridges`).
+        options
+            Of that function: `sort`, `title`, `ax`; `ci_prob` and `reference` of intervals;
+            `height` of ridges.
+
+        Returns
+        -------
+        The matplotlib Axes.
+        """
+        if kind not in get_args(PlotKind):
+            raise RequestError(unknown("kind", "name a picture", kind, get_args(PlotKind)))
+        from mrp.plots import figures
+
+        draw = figures.intervals if kind == "interval" else figures.ridges
+        return draw(self, **options)
+
     def __repr__(self) -> str:
         """The table, and below it what it is."""
         return f"{self._shown().to_string(index=False)}\n{self._caption()}"
 
     def _repr_html_(self) -> str:
         table = self._shown().to_html(index=False, border=0)
-        return f"{table}<p>{self._caption()}</p>"
+        return f"{table}<p>{html.escape(self._caption())}</p>"
 
     def _shown(self) -> pd.DataFrame:
         """The table as it is shown: rounded, the middle of a long one left out."""
@@ -267,6 +299,8 @@ def estimates(
     """Estimates whose draws are made now if they are small, and on request if not."""
     if not isinstance(source, Made) and 8 * source.n * source.size <= KEPT_BYTES:
         source = Made(_all_values(source))
+    if isinstance(source, Made):
+        source.array.flags.writeable = False
     return Estimates(labels.reset_index(drop=True), source, chains, about)
 
 
@@ -281,7 +315,7 @@ def _coordinate(column: pd.Series) -> NDArray[Any]:
     """Labels as an array that xarray and netCDF take: numbers as numbers, the rest as strings."""
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column.to_numpy()
-    return column.astype(str).to_numpy(dtype=str)
+    return np.array([str(value) for value in column], dtype=str)
 
 
 def _formatted(table: pd.DataFrame) -> pd.DataFrame:

@@ -23,7 +23,17 @@ import xarray as xr
 
 from mrp import calls, coefficients
 from mrp.coefficients import Coefficients
-from mrp.design import Block, Categorical, Coding, Design, Factor, Numeric, Term
+from mrp.design import (
+    Block,
+    Categorical,
+    Coding,
+    Design,
+    Factor,
+    Level,
+    Numeric,
+    Term,
+    variable_name,
+)
 from mrp.errors import DataError, FitError, listing
 from mrp.links import Link
 
@@ -32,8 +42,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Version of the file layout; a file of another version is refused."""
-SLASH = "\N{DIVISION SLASH}"
-"""Stands for '/' in names inside a file, where '/' separates groups."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,7 +84,8 @@ class Fit:
         draws
             A dataset, or a tree with a group ``posterior``, with dims chain and draw and variables
             named as Bambi names them; any others are kept and ignored. `Intercept` is that of the
-            predictors as they are, not centred.
+            predictors as they are, not centred. A slash in names, as in ``I(x / 2)``, becomes
+            a division slash, which xarray takes.
 
         Raises
         ------
@@ -84,13 +93,16 @@ class Fit:
             A variable, dim or label is missing.
         """
         if isinstance(draws, xr.Dataset):
-            tree = xr.DataTree.from_dict({"posterior": draws})
+            tree = xr.DataTree.from_dict({"posterior": _without_slashes(draws)})
         elif isinstance(draws, xr.DataTree) and "posterior" in draws.children:
             tree = draws
         else:
+            got = type(draws).__name__
+            if isinstance(draws, xr.DataTree):
+                got += f" with the groups {listing(draws.children)}"
             raise DataError(
                 f"`draws` must be an xarray Dataset or a DataTree with the group 'posterior', "
-                f"got {type(draws).__name__}. Convert it with arviz.from_dict."
+                f"got {got}. Convert them with arviz.from_dict, or pass one group's dataset."
             )
         fit = cls(
             draws=tree,
@@ -161,8 +173,8 @@ class Fit:
         Raises
         ------
         FitError
-            The formula calls functions of the user's, which can't be saved, or the folder does not
-            exist.
+            The formula calls functions of the user's, or a categorical has levels, that can't be
+            saved; or the folder does not exist.
         """
         own = self.design.calls.namespace
         if own:
@@ -170,20 +182,23 @@ class Fit:
                 f"A fit can be saved only if its formula calls known functions, got "
                 f"{listing(own)} from `namespace`. Compute those columns in the survey instead."
             )
+        _check_levels(self.design)
         target = Path(path)
         if not target.parent.is_dir():
             raise FitError(
                 f"`path` must be in a folder that exists, got {str(target.parent)!r}. Create it."
             )
-        tree = _renamed(self.draws, "/", SLASH)
+        if target.is_dir():
+            raise FitError(
+                f"`path` must name a file, got the folder {str(target)!r}. Add a name: "
+                f"{str(target / 'fit.nc')!r}."
+            )
+        tree = self.draws.copy()
         tree["mrp"] = xr.DataTree(self._as_dataset(include_survey))
-        handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".nc.part")
-        os.close(handle)
-        try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".mrp-") as folder:
+            temporary = Path(folder) / "fit.nc"
             tree.to_netcdf(temporary, engine="h5netcdf")
-            Path(temporary).replace(target)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.replace(target)
         return target
 
     def _as_dataset(self, include_survey: bool) -> xr.Dataset:
@@ -199,7 +214,13 @@ class Fit:
         dataset = xr.Dataset(attrs={"fit": json.dumps(content)})
         if include_survey and self.survey is not None:
             buffer = io.BytesIO()
-            self.survey.to_parquet(buffer)
+            try:
+                self.survey.to_parquet(buffer)
+            except (TypeError, ValueError, NotImplementedError) as error:
+                raise FitError(
+                    f"`include_survey` needs a survey that can be written as parquet, which this "
+                    f"one can't: {error}. Convert the column, or pass include_survey=False."
+                ) from error
             dataset["survey_parquet"] = ("byte", np.frombuffer(buffer.getvalue(), dtype=np.uint8))
         return dataset
 
@@ -228,7 +249,7 @@ def load_fit(path: str | os.PathLike[str]) -> Fit:
     """
     source = Path(path)
     if not source.is_file():
-        raise FitError(f"`path` must name a saved fit, got {str(source)!r}, which does not exist.")
+        raise FitError(f"`path` must name a saved fit, got {str(source)!r}: there is no such file.")
     try:
         with xr.open_datatree(source, engine="h5netcdf") as opened:
             tree = opened.load()
@@ -236,7 +257,8 @@ def load_fit(path: str | os.PathLike[str]) -> Fit:
         content = json.loads(dataset.attrs["fit"])
     except (OSError, KeyError, ValueError) as error:
         raise FitError(
-            f"`path` must name a file that Fit.save wrote, got {str(source)!r}: {error}"
+            f"`path` must name a file that Fit.save wrote, got {str(source)!r}, which can't be "
+            f"read as one ({type(error).__name__}: {error})."
         ) from error
     if content["format"] != FORMAT:
         raise FitError(
@@ -248,25 +270,31 @@ def load_fit(path: str | os.PathLike[str]) -> Fit:
         survey = pd.read_parquet(io.BytesIO(dataset["survey_parquet"].values.tobytes()))
     groups = {name: node for name, node in tree.children.items() if name != "mrp"}
     return Fit(
-        draws=_renamed(xr.DataTree.from_dict({n: g.to_dataset() for n, g in groups.items()}),
-                       SLASH, "/"),
+        draws=xr.DataTree.from_dict({name: group.to_dataset() for name, group in groups.items()}),
         design=design_from_json(content["design"]),
         family=content["family"],
         link=cast(Link, content["link"]),
         outcome=content["outcome"],
         survey=survey,
         info=calls.from_json(content["info"]),
-    )  # fmt: skip
+    )
 
 
-def _renamed(tree: xr.DataTree, old: str, new: str) -> xr.DataTree:
-    """The tree with a character of its variables' and dims' names replaced."""
-    groups = {}
-    for name, node in tree.children.items():
-        dataset = node.to_dataset()
-        names = {*dataset.variables, *dataset.dims}
-        groups[name] = dataset.rename({n: str(n).replace(old, new) for n in names if old in str(n)})
-    return xr.DataTree.from_dict(groups)
+def _without_slashes(dataset: xr.Dataset) -> xr.Dataset:
+    names = [str(name) for name in {*dataset.variables, *dataset.dims}]
+    return dataset.rename({n: variable_name(n) for n in names if n != variable_name(n)})
+
+
+def _check_levels(design: Design) -> None:
+    for component in design.components.values():
+        if isinstance(component, Categorical):
+            other = [level for level in component.levels if not isinstance(level, Level)]
+            if other:
+                raise FitError(
+                    f"A fit can be saved only if levels are strings or numbers, got "
+                    f"{type(other[0]).__name__} in {component.source!r}. Convert the column with "
+                    f"`astype(str)` before making the model."
+                )
 
 
 def design_to_json(design: Design) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mrp.design import Design, DesignRows
+from mrp.design import Categorical, Design, DesignRows
 from mrp.errors import DataError, FrameWarning, RequestError, closest, listing, unknown
 
 Floats = NDArray[np.float64]
@@ -41,14 +41,17 @@ def as_pandas(table: Any, argument: str) -> pd.DataFrame:
                 f"`{argument}` must be a table (pandas, polars or pyarrow), got "
                 f"{type(table).__name__}. Read files with pandas.read_csv or read_parquet."
             ) from None
+        except nw.exceptions.DuplicateError:
+            _check_column_names(pd.Index(table.column_names), argument)
+            raise
         eager = native.collect() if isinstance(native, nw.LazyFrame) else native
         frame = eager.to_pandas()
-    _check_column_names(frame, argument)
+    _check_column_names(frame.columns, argument)
     return frame
 
 
-def _check_column_names(frame: pd.DataFrame, argument: str) -> None:
-    twice = frame.columns[frame.columns.duplicated()].unique().tolist()
+def _check_column_names(names: pd.Index, argument: str) -> None:
+    twice = names[names.duplicated()].unique().tolist()
     if twice:
         raise DataError(
             f"`{argument}` must have different column names, got {listing(twice)} twice. "
@@ -75,14 +78,19 @@ def weights_of(wts: Weights | None, data: pd.DataFrame, argument: str = "newdata
             )
         given, said = data[wts], f"column {wts!r}"
     else:
-        given, said = pd.Series(np.asarray(wts)), "the weights given"
-        if len(given) != len(data):
+        array, said = np.asarray(wts), "the weights given"
+        if array.shape != (len(data),):
+            shape = " x ".join(map(str, array.shape)) or "a single number"
             raise RequestError(
-                f"`wts` must have one weight per row of `{argument}` ({len(data)}), got "
-                f"{len(given)}. Name a column instead, so that they stay together."
+                f"`wts` must have one weight per row of `{argument}` ({len(data)}), got {shape}. "
+                f"Name a column instead, so that they stay together."
             )
+        given = pd.Series(array)
     if not pd.api.types.is_numeric_dtype(given.dtype):
-        raise DataError(f"`wts` must be numbers, got type {str(given.dtype)!r} in {said}.")
+        raise DataError(
+            f"`wts` must be numbers, got type {str(given.dtype)!r} in {said}. "
+            f"Convert them with `astype(float)`."
+        )
     weights = given.to_numpy(dtype=np.float64, na_value=np.nan)
     _check_weights(weights, said)
     return weights
@@ -131,11 +139,13 @@ def grouping(
     Raises
     ------
     RequestError
-        There is no such column.
+        There is no such column, or it is named twice.
     DataError
         A column has missing values, or a group has no weight.
     """
     columns = [by] if isinstance(by, str) else list(by or ())
+    if len(set(columns)) < len(columns):
+        raise RequestError(f"`by` must name each column once, got {listing(columns)}.")
     for name in columns:
         if name not in data.columns:
             raise RequestError(
@@ -183,10 +193,15 @@ def check_new_groups(
             f"{listing(labels)} ({int(unseen.sum())} rows, {share:.1%} of the weight)."
         )
         near = closest(labels[0], rows.design.factors[factor].groups)
-        if near is not None:
+        if near == labels[0]:
+            message += (
+                " The survey has groups of these names, but of another type (numbers and text, or "
+                "whole and decimal numbers): convert the column."
+            )
+        elif near is not None:
             message += f" Did you mean {near!r}?"
         raise DataError(
-            f"{message} Say how to draw them: new_levels='gaussian' (from the fitted group "
+            f"{message} Say how to draw new groups: new_levels='gaussian' (from the fitted group "
             f"distribution), 'uncertainty' or 'old_levels'."
         )
 
@@ -194,9 +209,9 @@ def check_new_groups(
 def warn_of_absent_groups(design: Design, frame: pd.DataFrame, labels: pd.DataFrame) -> None:
     """Warn of levels of `by` that the survey or the frame's categorical knows but no cell has."""
     known: Mapping[str, Sequence[object]] = {
-        factor.name: factor.groups
-        for factor in design.factors.values()
-        if len(factor.components) == 1
+        component.source: component.levels
+        for component in design.components.values()
+        if isinstance(component, Categorical)
     }
     for name in labels.columns:
         dtype = frame[name].dtype
@@ -208,17 +223,18 @@ def warn_of_absent_groups(design: Design, frame: pd.DataFrame, labels: pd.DataFr
         if absent:
             warnings.warn(
                 f"`frame` has no cells for {listing(absent)} of {name!r}: no estimate is made "
-                f"for them.",
+                f"for them. Add cells for those that you want.",
                 FrameWarning,
-                stacklevel=4,
+                stacklevel=3,
             )
 
 
 def warn_of_shares(design: Design, frame: pd.DataFrame, weights: Floats, by: Sequence[str]) -> None:
     """Warn if weights are shares within areas and areas are about to be averaged together."""
     for factor in design.factors.values():
-        name = factor.name
-        if name in by or name not in frame.columns or len(factor.components) > 1:
+        sources = [design.components[name].source for name in factor.components]
+        name = sources[0]
+        if name in by or name not in frame.columns or len(sources) > 1:
             continue
         totals = np.bincount(pd.factorize(frame[name])[0], weights=weights)
         if len(totals) > 1 and np.allclose(totals, totals[0], rtol=SHARES_AGREE):

@@ -5,11 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+import hypothesis
+import numpy as np
 import pandas as pd
 import pytest
 
 from mrp.datasets import DATASETS, DatasetName, load_dataset
 from mrp.errors import DataError
+from mrp.fit import Fit
+from mrp.testing import fake_fit
+from tests.cases import make_survey
+
+hypothesis.settings.register_profile("mrp", max_examples=25, deadline=None, derandomize=True)
+hypothesis.settings.load_profile("mrp")
+
+SMALL_FORMULA = "y ~ age + x + military + gender + (1 + gender | state)"
+"""Formula of `small_fit`."""
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +37,43 @@ def real_data() -> Callable[[DatasetName], pd.DataFrame]:
             raise
         pytest.skip("needs the real data: connect to the network, or set MRP_DATA_DIR")
     return load_dataset
+
+
+@pytest.fixture(scope="session")
+def people() -> pd.DataFrame:
+    """A survey with every kind of column, few distinct rows and outcomes for every family.
+
+    Categoricals have an order that is not the alphabet's, ordered or not. Don't change it.
+    """
+    rng, n = np.random.default_rng(20), 150
+
+    def categorical(levels: list[object], *, ordered: bool) -> pd.Categorical:
+        values = [*levels, *rng.choice(np.array(levels), n - len(levels)).tolist()]
+        return pd.Categorical(values, categories=levels, ordered=ordered)
+
+    trials = rng.integers(1, 6, n)
+    return pd.DataFrame(
+        {
+            "x": rng.choice([-1.5, 0.0, 0.5, 2.0], n),
+            "z": rng.choice([1.0, 2.0, 4.0, 8.0], n),
+            "k": rng.integers(1, 4, n),
+            "veteran": rng.random(n) < 0.3,
+            "education": categorical(["none", "2 year", "4 year"], ordered=False),
+            "age": categorical(["young", "mid", "old"], ordered=True),
+            "year": categorical([2020, 2016, 2012], ordered=False),
+            "sex": rng.choice(["man", "woman"], n),
+            "state": rng.choice(["TX", "AL", "NY", "CA"], n),
+            "y": rng.normal(1.0, 2.0, n).round(3),
+            "positive": rng.gamma(4.0, 0.5, n).round(3) + 0.01,
+            "vote": rng.integers(0, 2, n),
+            "wins": rng.binomial(trials, 0.4),
+            "trials": trials,
+            "count": rng.poisson(4.0, n),
+        }
+    ).sample(frac=1.0, random_state=1, ignore_index=True)
+
+
+@pytest.fixture(scope="session")
+def small_fit() -> Fit:
+    """Made-up draws of a model of the small survey, with one grouping factor and three slopes."""
+    return fake_fit(SMALL_FORMULA, make_survey(), family="bernoulli", chains=2, draws=20)

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mrp.design import Categorical
-from mrp.errors import RequestError, listing, unknown
+from mrp.errors import DataError, RequestError, listing, unknown
+from mrp.estimands.grids import levels_of
 from mrp.fit import Fit
 
 Floats = NDArray[np.float64]
@@ -72,32 +72,25 @@ def pairs_of(
     """
     if isinstance(variables, str):
         variables = [variables]
-    requests = dict(variables) if isinstance(variables, Mapping) else dict.fromkeys(variables)
+    named = variables if isinstance(variables, Mapping | Sequence) else ()
+    requests = dict(named) if isinstance(named, Mapping) else dict.fromkeys(named)
     if not requests:
-        raise RequestError("`variables` must name at least one column of the formula, got none.")
+        raise RequestError(
+            f"`variables` must name at least one column of the formula, got {variables!r}. "
+            f"Available: {listing(fit.design.columns)}."
+        )
     pairs: list[Pair] = []
     for name, contrast in requests.items():
         if name not in fit.design.columns:
             raise RequestError(
                 unknown("variables", "name columns of the formula", name, fit.design.columns)
             )
-        levels = levels_of(fit, name)
+        levels = levels_of(fit.design, name)
         if levels is None:
             pairs.append(_numeric_pair(fit, name, contrast, formula))
         else:
             pairs += _level_pairs(name, levels, contrast, formula)
     return pairs
-
-
-def levels_of(fit: Fit, column: str) -> tuple[Any, ...] | None:
-    """Levels of a column that the model treats as categorical; None if it is a number."""
-    design = fit.design
-    for component in design.components.values():
-        if isinstance(component, Categorical):
-            columns = design.calls.columns(component.source)
-            if column == component.source or columns == [column]:
-                return component.levels
-    return None
 
 
 def _level_pairs(name: str, levels: Sequence[Any], contrast: Any, formula: Formula) -> list[Pair]:
@@ -112,12 +105,17 @@ def _level_pairs(name: str, levels: Sequence[Any], contrast: Any, formula: Formu
 
 def _numeric_pair(fit: Fit, name: str, contrast: Any, formula: Formula) -> Pair:
     if contrast is None:
-        values = None if fit.survey is None else set(fit.survey[name].unique())
-        if values is not None and values <= {0, 1}:
+        if fit.survey is None:
+            raise DataError(
+                f"`variables` must say how to change the number {name!r}, as this fit was saved "
+                f"without the survey that tells 0/1 from others. Write {{{name!r}: 1}} for a step "
+                f"of one, {{{name!r}: [0, 1]}} for 1 against 0."
+            )
+        if set(fit.survey[name].unique()) <= {0, 1}:
             return _pair(name, 0, 1, formula)
         contrast = 1
     if isinstance(contrast, int | float | np.number) and not isinstance(contrast, bool):
-        return Pair(name, lambda x: x + contrast, lambda x: x, f"+{contrast:g}")
+        return Pair(name, lambda x: x + contrast, lambda x: x, f"{contrast:+g}")
     lo, hi = _two(name, contrast, "a step or a pair of numbers")
     for value in (lo, hi):
         if not isinstance(value, int | float | np.number):

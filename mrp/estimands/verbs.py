@@ -15,10 +15,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mrp.coefficients import NewLevels, with_new_groups
-from mrp.errors import RequestError, unknown
+from mrp.design import DesignRows
+from mrp.errors import RequestError, listing, unknown
 from mrp.estimands.contrasts import Comparison, Formula, Pair, formula_of, pairs_of
 from mrp.estimands.grids import survey_of
-from mrp.estimates import COLUMNS, Estimates, Made, estimates
+from mrp.estimates import RESULTS, Estimates, Made, estimates
 from mrp.fit import Fit
 from mrp.frames import (
     Weights,
@@ -36,6 +37,9 @@ Floats = NDArray[np.float64]
 Type = Literal["response", "link"]
 Variables = str | Sequence[str] | Mapping[str, Any]
 By = str | Sequence[str]
+
+PAIR = ("term", "contrast")
+"""Columns that label a contrast."""
 
 
 @dataclass(frozen=True)
@@ -105,16 +109,18 @@ class _Context:
 
     fit: Fit
     data: pd.DataFrame
+    rows: DesignRows
     weights: Floats
     type: Type
     new_levels: NewLevels | None
-    seed: int | None
+    seed: int
     argument: str
 
-    def predict(self, data: pd.DataFrame) -> Prediction:
-        """Prediction for rows of the table, or of a changed copy of it."""
-        fit = self.fit
-        rows = fit.design.rows(data, argument=self.argument)
+    def predict(self, changed: pd.DataFrame | None = None) -> Prediction:
+        """Prediction for the rows of the table, or of a changed copy of it."""
+        fit, rows = self.fit, self.rows
+        if changed is not None:
+            rows = fit.design.rows(changed, argument=self.argument)
         check_new_groups(rows, self.weights, self.new_levels, self.argument)
         coefficients = with_new_groups(
             fit.coefficients,
@@ -165,7 +171,8 @@ def predictions(
 
     Returns
     -------
-    One estimate per row, labelled by ``rowid`` and the columns of `newdata`.
+    One estimate per row, labelled by ``rowid`` and the columns of `newdata`. A column with the name
+    of a result, such as ``estimate``, is left out of the labels.
 
     Examples
     --------
@@ -182,7 +189,7 @@ def predictions(
     context = _context(fit, newdata, wts, type, new_levels, seed)
     labels = _row_labels(context.data)
     about = context.about("predictions", fit.outcome)
-    return estimates(labels, context.predict(context.data), fit.coefficients.chains, about)
+    return estimates(labels, context.predict(), fit.coefficients.chains, about)
 
 
 def avg_predictions(
@@ -384,6 +391,7 @@ def avg_comparisons(
     context = _context(fit, newdata, wts, type, new_levels, seed)
     formula = formula_of(comparison)
     pairs = pairs_of(fit, variables, formula)
+    _check_by(by, (*PAIR, *RESULTS))
     codes, groups = grouping(by, context.data, context.weights, context.argument)
     averages, labels = [], []
     for pair in pairs:
@@ -419,18 +427,44 @@ def _context(
         raise RequestError(
             unknown("new_levels", "say how to draw new groups", new_levels, get_args(NewLevels))
         )
-    data = survey_of(fit, argument) if newdata is None else as_pandas(newdata, argument)
-    if data.empty:
-        raise RequestError(f"`{argument}` must have at least one row, got none.")
-    return _Context(fit, data, weights_of(wts, data, argument), type, new_levels, seed, argument)
+    if newdata is None and argument == "newdata":
+        data = survey_of(fit, "`newdata` must be given", "Pass the rows to predict")
+    else:
+        data = as_pandas(newdata, argument)
+    if not len(data):
+        raise RequestError(f"`{argument}` must have at least one row, got none. Check its filter.")
+    rows = fit.design.rows(data, argument=argument)
+    weights = weights_of(wts, data, argument)
+    return _Context(fit, data, rows, weights, type, new_levels, _seed(seed), argument)
+
+
+def _seed(seed: int | None) -> int:
+    """One seed for all predictions of a verb: both sides of a contrast share a new group's draw."""
+    if seed is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise RequestError(
+            f"`seed` must be a whole number, 0 or more, got {seed!r}. "
+            f"Leave it out for other draws at each call."
+        )
+    return int(seed)
 
 
 def _averaged_predictions(context: _Context, by: By | None, verb: str) -> Estimates:
+    _check_by(by, RESULTS)
     codes, labels = grouping(by, context.data, context.weights, context.argument)
-    prediction = context.predict(context.data)
-    averages = Made(average(prediction, context.weights, codes, len(labels)))
+    averages = Made(average(context.predict(), context.weights, codes, len(labels)))
     about = context.about(verb, f"average {context.fit.outcome}")
     return estimates(labels, averages, context.fit.coefficients.chains, about)
+
+
+def _check_by(by: By | None, taken: Sequence[str]) -> None:
+    clash = [name for name in ([by] if isinstance(by, str) else by or ()) if name in taken]
+    if clash:
+        raise RequestError(
+            f"`by` must not name columns that results are written to, got {listing(clash)}. "
+            f"Rename them in the data."
+        )
 
 
 def _contrast(context: _Context, pair: Pair, formula: Formula) -> Contrast:
@@ -442,7 +476,7 @@ def _contrast(context: _Context, pair: Pair, formula: Formula) -> Contrast:
 
 def _row_labels(data: pd.DataFrame) -> pd.DataFrame:
     """``rowid`` and the columns of the data, but for those that results are written to."""
-    taken = ("rowid", "term", "contrast", *COLUMNS)
+    taken = ("rowid", *PAIR, *RESULTS)
     kept = data[[name for name in data.columns if name not in taken]].reset_index(drop=True)
     return kept.assign(rowid=np.arange(len(data)))[["rowid", *kept.columns]]
 

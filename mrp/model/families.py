@@ -8,7 +8,7 @@ from typing import Literal, cast, get_args
 
 import numpy as np
 
-from mrp.errors import DataError, RequestError, unknown
+from mrp.errors import DataError, RequestError, listing, unknown
 from mrp.links import Link
 from mrp.model.formula import Outcome
 
@@ -73,7 +73,8 @@ def check_outcome(family: Family, outcome: Outcome) -> None:
                 f"got {outcome.name!r}. For one trial each, use family='bernoulli'."
             )
         bad = (y < 0) | (y > trials) | (y != np.round(y)) | (trials != np.round(trials))
-        _raise_if(bad, y, outcome.name, "whole successes between 0 and the number of trials")
+        got = [f"{wins:g} of {of:g}" for wins, of in zip(y[bad], trials[bad], strict=True)]
+        _raise_if(got, outcome.name, "whole numbers, no more successes than trials,")
         return
     if trials is not None:
         raise DataError(
@@ -81,14 +82,15 @@ def check_outcome(family: Family, outcome: Outcome) -> None:
             f"Pass family='binomial'."
         )
     if family.name == "bernoulli":
-        _raise_if((y != 0) & (y != 1), y, outcome.name, "0 or 1")
+        _raise_if([f"{x:g}" for x in y[(y != 0) & (y != 1)]], outcome.name, "0 or 1")
     elif family.whole:
-        _raise_if((y < 0) | (y != np.round(y)), y, outcome.name, "whole numbers, 0 or more")
+        bad = (y < 0) | (y != np.round(y))
+        _raise_if([f"{x:g}" for x in y[bad]], outcome.name, "whole numbers, 0 or more,")
 
 
-def _raise_if(bad: np.ndarray, y: np.ndarray, name: str, rule: str) -> None:
-    if bad.any():
+def _raise_if(got: list[str], name: str, rule: str) -> None:
+    if got:
         raise DataError(
-            f"`data` must have in the outcome {name!r} {rule}, got {y[bad][0]:g} and "
-            f"{int(bad.sum()) - 1} more that are not. Recode the outcome or choose another family."
+            f"`data` must have {rule} in the outcome {name!r}, got {listing(dict.fromkeys(got))} "
+            f"in {len(got)} rows. Recode the outcome, or choose another family."
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,8 +31,9 @@ from mrp.design import (
     check_columns,
     check_complete,
     unique_rows,
+    variable_name,
 )
-from mrp.errors import DataError, FormulaError, listing
+from mrp.errors import DataError, FormulaError, listing, unknown
 
 PROPORTIONS = ("p", "prop", "proportion")
 """Names under which a formula may write the outcome ``p(successes, trials)``."""
@@ -95,12 +96,18 @@ def learn(
 
     where = environment(namespace)
     prepared = survey.assign(**{name: _prepare(survey[name]) for name in columns})
-    description.set_types(prepared, where)
+    _set_types(description, prepared, where)
     reader = _Reader(description, prepared, where)
     terms = reader.population_terms()
     blocks = tuple(reader.blocks(plain, correlated, independent))
+    _check_same_coding(blocks)
     factors = {factor.name: factor for factor in reader.factors.values()}
     offsets = tuple(reader.offsets)
+    if not terms and not blocks:
+        raise FormulaError(
+            f"`formula` must have something to estimate, got {formula!r}. Write for example "
+            f"'{formula.split('~')[0].strip()} ~ 1 + (1 | g)'."
+        )
     states = {str(call): state for call in calls_in(description) if (state := learned(call))}
     design = Design(
         formula=formula,
@@ -112,7 +119,26 @@ def learn(
         offsets=offsets,
         calls=Calls(plain, states, dict(namespace)),
     )
-    return design, read_outcome(description, survey, where)
+    outcome = read_outcome(description, survey, where)
+    return design, replace(outcome, name=variable_name(outcome.name))
+
+
+def _check_same_coding(blocks: Sequence[Block]) -> None:
+    """Raise if a group-specific term has other levels in one block than in another.
+
+    Both would have the same dim, as Bambi names it.
+    """
+    first: dict[str, tuple[Term, Block]] = {}
+    for block in blocks:
+        for term in block.terms:
+            other, where = first.setdefault(term.name, (term, block))
+            if other.levels != term.levels:
+                raise FormulaError(
+                    f"`formula` must code {term.name!r} the same way in every bracket, got levels "
+                    f"{listing(other.levels or ())} for {where.factor!r} and "
+                    f"{listing(term.levels or ())} for {block.factor!r}. Give both an intercept, "
+                    f"or neither (0 + {term.name} | …)."
+                )
 
 
 def split_double_bars(formula: str) -> tuple[str, tuple[bool, ...]]:
@@ -128,8 +154,9 @@ def split_double_bars(formula: str) -> tuple[str, tuple[bool, ...]]:
             f"`formula` must be a string, got {type(formula).__name__}. "
             f"Distributional formulas (bambi.Formula) are not supported."
         )
-    bars = re.findall(r"\|\|?", formula)
-    return formula.replace("||", "|"), tuple(bar == "||" for bar in bars)
+    parts = re.split(r"""(['"][^'"]*['"]|`[^`]*`|\|\|?)""", formula)
+    bars = tuple(part == "||" for part in parts if part in ("|", "||"))
+    return "".join("|" if part == "||" else part for part in parts), bars
 
 
 def predictor_columns(
@@ -161,7 +188,43 @@ def _prepare(column: pd.Series) -> pd.Series:
     """A column as formulae should see it: categories ordered, without those never used."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.cat.remove_unused_categories().cat.as_ordered()
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return column.astype(bool)
+    if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_string_dtype(column)):
+        raise DataError(
+            f"`data` must have numbers, strings or a categorical in {column.name!r}, got type "
+            f"{str(column.dtype)!r} (first value {column.iloc[0]!r}). Convert the column, for "
+            f"example with `astype(str)` or `astype('category')`."
+        )
     return column
+
+
+def _set_types(description: Any, survey: pd.DataFrame, where: Any) -> None:
+    """Let formulae run the calls on the survey and say what is a number and what a categorical."""
+    for term in description.terms:
+        try:
+            term.set_type(survey, where)
+        except Exception as error:
+            raise FormulaError(
+                f"`formula` must have terms that can be computed from `data`, got "
+                f"{term.name!r}: {error}"
+            ) from error
+    common = [term for term in description.common_terms if term.kind != "offset"]
+    grouped = [part for term in description.group_terms for part in (term.expr, term.factor)]
+    for term in (*common, *grouped):
+        for component in getattr(term, "components", ()):
+            level = getattr(component, "reference", None)
+            if level is not None:
+                raise FormulaError(
+                    f"`formula` must name a level in brackets only in the outcome, got "
+                    f"{component.name}[{level}]. Write \"binary({component.name}, '{level}')\"."
+                )
+            if component.kind not in ("numeric", "categoric"):
+                raise FormulaError(
+                    f"`formula` must have terms made of numbers and categoricals, got "
+                    f"{term.name!r}. Write an offset as a term of its own, and p(…) on the left "
+                    f"of '~'."
+                )
 
 
 class _Reader:
@@ -225,7 +288,7 @@ class _Reader:
             in_full = factor not in intercepts
             terms.append(self._term(group_terms[name].expr, in_full))
         width = sum(term.width for term in terms)
-        return Block(factor, tuple(terms), correlated and width > 1)
+        return Block(variable_name(factor), tuple(terms), correlated and width > 1)
 
     def _term(self, term: Any, encoding: bool | Mapping[str, bool]) -> Term:
         if term.kind == "intercept":
@@ -241,7 +304,8 @@ class _Reader:
             if part_labels is not None:
                 labels.append(part_labels)
         levels = _cross(labels) if labels else None
-        return Term(term.name, tuple(codings), int(np.prod(widths)), levels, term.kind)
+        name = variable_name(term.name)
+        return Term(name, tuple(codings), int(np.prod(widths)), levels, term.kind)
 
     def _coding(self, part: Any, in_full: bool) -> tuple[Coding, list[str] | None, int]:
         component = self._component(part, categorical=part.kind == "categoric")
@@ -256,10 +320,12 @@ class _Reader:
     def _width(self, part: Any) -> int:
         values = np.asarray(self._evaluate(part))
         flat = values.reshape(len(values), -1)
-        if len(flat) > 1 and (flat == flat[0]).all(axis=0).any():
+        constant = (flat == flat[0]).all(axis=0)
+        if constant.any():
             raise DataError(
-                f"`data` must have different values in {part.name!r}, got only {flat[0, 0]!r}: "
-                f"a constant can't be told from the intercept. Leave the term out."
+                f"`data` must have different values in {part.name!r}, got only "
+                f"{float(flat[0, constant][0]):g}: a constant can't be told from the intercept. "
+                f"Leave the term out."
             )
         return flat.shape[1]
 
@@ -283,7 +349,8 @@ class _Reader:
         return component
 
     def _factor(self, term: Any) -> None:
-        if term.name in self.factors:
+        name = variable_name(term.name)
+        if name in self.factors:
             return
         names = [self._group_component(part) for part in term.components]
         codes = [self._codes(name) for name in names]
@@ -294,7 +361,7 @@ class _Reader:
             ":".join(str(level[code]) for level, code in zip(levels, row, strict=True))
             for row in table
         )
-        self.factors[term.name] = Factor(term.name, tuple(names), tuple(table), groups)
+        self.factors[name] = Factor(name, tuple(names), tuple(table), groups)
 
     def _group_component(self, part: Any) -> str:
         """Name of a grouping component, apart from a number of the same column."""
@@ -358,6 +425,11 @@ def _contrasts(part: Any, levels: Sequence[Level], in_full: bool) -> Any:
 
     box = getattr(part, "_intermediate_data", None)
     contrast = getattr(box, "contrast", None) or Treatment()
+    given = vars(contrast).get("reference", vars(contrast).get("omit"))
+    if given is not None and given not in levels:
+        raise FormulaError(
+            unknown("formula", f"name a level of the data in {part.name}", given, levels)
+        )
     code = contrast.code_with_intercept if in_full else contrast.code_without_intercept
     return code(list(levels))
 
@@ -391,11 +463,11 @@ def read_outcome(description: Any, survey: pd.DataFrame, where: Any) -> Outcome:
     if hasattr(part, "call"):
         if part.call.callee in PROPORTIONS:
             return _proportion(name, part.call, survey, where)
-        return Outcome(name, _outcome_numbers(name, part.call.eval(survey, where)))
+        return Outcome(name, _outcome_numbers(name, _outcome_values(part.call, survey, where)))
     column = survey[part.name]
     if part.reference is not None:
         return Outcome(name, _is_level(part.name, column, part.reference))
-    return Outcome(name, _outcome_numbers(name, column))
+    return Outcome(name, _outcome_numbers(name, column, column=part.name))
 
 
 def _proportion(name: str, call: Any, survey: pd.DataFrame, where: Any) -> Outcome:
@@ -404,7 +476,9 @@ def _proportion(name: str, call: Any, survey: pd.DataFrame, where: Any) -> Outco
             f"`formula` must write the outcome as p(successes, trials), got {name!r}."
         )
     values, trials = (
-        np.broadcast_to(_outcome_numbers(name, arg.eval(survey, where)), (len(survey),)).copy()
+        np.broadcast_to(
+            _outcome_numbers(name, _outcome_values(arg, survey, where)), (len(survey),)
+        ).copy()
         for arg in call.args
     )
     return Outcome(name, values, trials)
@@ -420,13 +494,24 @@ def _is_level(name: str, column: pd.Series, level: str) -> NDArray[np.float64]:
     return matches.to_numpy().astype(np.float64)
 
 
-def _outcome_numbers(name: str, values: Any) -> NDArray[np.float64]:
+def _outcome_values(call: Any, survey: pd.DataFrame, where: Any) -> Any:
+    try:
+        values = call.eval(survey, where)
+    except Exception as error:
+        raise FormulaError(
+            f"`formula` must have an outcome that can be computed from `data`, got {str(call)!r}: "
+            f"{error}"
+        ) from error
+    return values if np.isscalar(values) else _series(values)
+
+
+def _outcome_numbers(name: str, values: Any, column: str = "column") -> NDArray[np.float64]:
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
-        levels = sorted({str(value) for value in array})
+        levels = sorted({str(value) for value in np.atleast_1d(array)})
         raise DataError(
             f"`data` must have numbers in the outcome {name!r}, got levels {listing(levels)}. "
-            f"Say which level counts as 1: '{name}[{levels[-1]}] ~ …'."
+            f"Say which level counts as 1: \"{column}['{levels[-1]}'] ~ …\"."
         )
     numbers = array.astype(np.float64)
     if not np.isfinite(numbers).all():

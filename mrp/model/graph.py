@@ -8,6 +8,7 @@ linear algebra. Group-specific effects are not centred: effects = sd x Cholesky 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -192,43 +193,53 @@ def _cholesky(block: Block, number: int, concentration: float) -> list[list[Tens
     return factor
 
 
-def _inverse(eta: Tensor, link: Link) -> Tensor:
-    import pymc as pm
+def _mean(eta: Tensor, link: Link) -> Tensor:
+    """Mean of a count or measurement."""
     import pytensor.tensor as pt
 
-    inverses = {
-        "identity": lambda x: x,
-        "log": pt.exp,
-        "logit": pt.sigmoid,
-        "probit": pm.math.invprobit,
-        "cloglog": lambda x: -pt.expm1(-pt.exp(x)),
-    }
-    return inverses[link](eta)
+    return pt.exp(eta) if link == "log" else eta
+
+
+def _log_odds(eta: Tensor, link: Link) -> Tensor:
+    """Log odds of a success, exact in both tails, where 1 - p would be rounded to zero."""
+    import pytensor.tensor as pt
+
+    if link == "probit":
+        return _log_normal_cdf(eta) - _log_normal_cdf(-eta)
+    if link == "cloglog":
+        rate = pt.exp(eta)
+        return rate + pt.log(-pt.expm1(-rate))
+    return eta
+
+
+def _log_normal_cdf(x: Tensor) -> Tensor:
+    import pytensor.tensor as pt
+
+    z = x / np.sqrt(2.0)  # PyMC's own functions have the square root of 2 in single precision
+    return pt.switch(pt.lt(z, -1.0), pt.log(0.5 * pt.erfcx(-z)) - z**2, pt.log1p(-0.5 * pt.erfc(z)))
 
 
 def _successes(eta: Tensor, link: Link, observed: Observed) -> None:
     import pymc as pm
 
-    parameter = {"logit_p": eta} if link == "logit" else {"p": _inverse(eta, link)}
+    log_odds = _log_odds(eta, link)
     if (observed.trials == 1).all():
-        pm.Bernoulli(observed.name, **parameter, observed=observed.y)
+        pm.Bernoulli(observed.name, logit_p=log_odds, observed=observed.y)
     else:
-        pm.Binomial(observed.name, n=observed.trials, **parameter, observed=observed.y)
+        pm.Binomial(observed.name, n=observed.trials, logit_p=log_odds, observed=observed.y)
 
 
 def _poisson(eta: Tensor, link: Link, observed: Observed) -> None:
     import pymc as pm
 
-    pm.Poisson(observed.name, observed.count * _inverse(eta, link), observed=observed.y)
+    pm.Poisson(observed.name, observed.count * _mean(eta, link), observed=observed.y)
 
 
 def _gaussian(eta: Tensor, link: Link, observed: Observed, sigma: Tensor) -> None:
     import pymc as pm
     import pytensor.tensor as pt
 
-    pm.Normal(
-        observed.name, _inverse(eta, link), sigma / np.sqrt(observed.count), observed=observed.y
-    )
+    pm.Normal(observed.name, _mean(eta, link), sigma / np.sqrt(observed.count), observed=observed.y)
     if observed.collapsed:
         spare = observed.respondents - len(observed.y)
         constant = -0.5 * spare * np.log(2 * np.pi) - 0.5 * np.log(observed.count).sum()
@@ -241,7 +252,7 @@ def _gaussian(eta: Tensor, link: Link, observed: Observed, sigma: Tensor) -> Non
 def _negativebinomial(eta: Tensor, link: Link, observed: Observed, alpha: Tensor) -> None:
     import pymc as pm
 
-    mean = _inverse(eta, link)
+    mean = _mean(eta, link)
     if not observed.collapsed:
         pm.NegativeBinomial(observed.name, mu=mean, alpha=alpha, observed=observed.y)
         return
@@ -249,7 +260,7 @@ def _negativebinomial(eta: Tensor, link: Link, observed: Observed, alpha: Tensor
     pm.Potential(observed.name, (observed.count * one_each).sum())
 
 
-_LIKELIHOODS = {
+_LIKELIHOODS: Mapping[str, Callable[..., None]] = {
     "bernoulli": _successes,
     "binomial": _successes,
     "poisson": _poisson,

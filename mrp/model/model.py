@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from mrp.calls import FUNCTIONS
 from mrp.design import Design
 from mrp.errors import FormulaError
 from mrp.fit import Fit
@@ -44,9 +45,9 @@ class Model:
         Link function; the family's usual one by default.
     priors
         "bambi" (default) or "brms" for their default priors, or a mapping from parameters to
-        priors ("normal(0, 1)" or ``bambi.Prior``), the rest as in Bambi. Keys: "b", "Intercept",
-        "sd", "cor", "sigma", "alpha", or the name of a term. The intercept's prior is that of
-        centred predictors.
+        priors ("normal(0, 1)" or ``bambi.Prior``). Keys: "b", "Intercept", "sd", "cor", "sigma",
+        "alpha", or the name of a term; "defaults" names the set for the rest. The intercept's
+        prior is that of centred predictors.
     correlated
         Whether the effects within one ``( … | g)`` are correlated.
     collapse
@@ -65,7 +66,7 @@ class Model:
     >>> survey = mrp.load_dataset("simulated_survey")
     >>> mrp.Model("defund ~ age + (1 | state)", survey, family="bernoulli")
     Model: defund ~ age + (1 | state)
-    family bernoulli, link logit; 3000 respondents in 286 distinct rows
+    family bernoulli, link logit; 3000 respondents in 270 distinct rows
     """
 
     def __init__(
@@ -163,7 +164,7 @@ class Model:
             self._survey.assign(**ordered),
             family=self.family,
             link=self._link,
-            extra_namespace=self._namespace or None,
+            extra_namespace={**FUNCTIONS, **self._namespace},
         )
 
     def sample(

@@ -91,7 +91,7 @@ def _block(
     start = 0
     for term in block.terms:
         name, dims = block.variable(term), effect_dims(block, term)
-        sd = _draws(rng, priors.sd[name], f"{name}_sigma", (draws, term.width))
+        sd = _draws(rng, priors.sd[name], name, (draws, term.width))
         effects = sd[:, :, None] * z[:, start : start + term.width]
         start += term.width
         many = term.levels is not None

@@ -14,8 +14,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from mrp.design import Block, Design, Term
-from mrp.errors import PriorError, listing, unknown
+from mrp.design import Block, Design, Term, variable_name
+from mrp.errors import DataError, FormulaError, PriorError, listing, unknown
 from mrp.links import Link
 from mrp.model.collapse import Observed
 from mrp.model.families import Family
@@ -61,6 +61,11 @@ HALVES = {
 }
 """What a prior on the real line becomes on a parameter that is positive, as in brms."""
 
+SUPPORTS: Mapping[Support, str] = {
+    "real": "real numbers",
+    "positive": "positive numbers",
+    "correlation": "correlations",
+}
 POSITIVE_ARGUMENTS = {"sigma", "nu", "beta", "b", "lam", "eta"}
 
 
@@ -143,15 +148,15 @@ def parse(text: str) -> Prior:
     if name not in DISTRIBUTIONS:
         raise PriorError(unknown("priors", "name a distribution", match[1], list(DISTRIBUTIONS)))
     expected = DISTRIBUTIONS[name].arguments
-    given = [part for part in (match[2] or "").split(",") if part.strip()]
+    given = match[2].split(",") if (match[2] or "").strip() else []
     try:
         numbers = [float(part) for part in given]
     except ValueError:
         numbers = []
     if len(numbers) != len(expected) or len(numbers) != len(given):
+        each = ", a number for each" if expected else ""
         raise PriorError(
-            f"`priors` must give {name} {len(expected)} numbers ({', '.join(expected)}), "
-            f"got {text!r}."
+            f"`priors` must be written {name}({', '.join(expected)}){each}, got {text!r}."
         )
     return make(name, **dict(zip(expected, numbers, strict=True)))
 
@@ -167,7 +172,7 @@ def read(prior: Prior | str | Any, support: Support, parameter: str) -> Prior:
     if prior.distribution.support != support:
         fitting = [name for name, d in DISTRIBUTIONS.items() if d.support == support]
         raise PriorError(
-            f"`priors` must give {parameter!r} a distribution on the {support} numbers, got "
+            f"`priors` must give {parameter!r} a distribution of {SUPPORTS[support]}, got "
             f"{prior}. Available: {listing(fitting, shown=20)}."
         )
     return prior
@@ -214,15 +219,17 @@ def resolve(
     Parameters
     ----------
     given
-        "bambi" or "brms"; or a mapping from parameters to priors, the rest as in Bambi. Keys are,
-        from general to particular: "b" (all population-level coefficients but the intercept),
+        "bambi" or "brms"; or a mapping from parameters to priors. Its key "defaults" names the set
+        of defaults for the rest ("bambi" if absent); the other keys are, from general to
+        particular: "b" (all population-level coefficients but the intercept),
         "Intercept", "sd" (all group sd's), "cor", "sigma" or "alpha"; a term's name ("age"); a
         group-specific term's name ("gender|state"), for its sd.
     design, observed, outcome, family, link
         The model; its (uncollapsed) data scale the defaults.
     """
-    overrides = dict(given) if isinstance(given, Mapping) else {}
-    defaults = "bambi" if given is None or isinstance(given, Mapping) else given
+    overrides = dict(given) if isinstance(given, Mapping) else {"defaults": given or "bambi"}
+    overrides = {variable_name(str(key)): prior for key, prior in overrides.items()}
+    defaults = overrides.pop("defaults", "bambi")
     if defaults not in get_args(Defaults):
         raise PriorError(
             unknown("priors", "be a mapping or the name of a set of defaults", defaults,
@@ -230,11 +237,15 @@ def resolve(
         )  # fmt: skip
     base = _DEFAULTS[defaults](design, observed, outcome, family, link)
     _check_keys(overrides, design, family)
+    widths = {term.name: term.width for term in design.terms}
+    widths |= {block.variable(term): term.width for block, term in _group_terms(design)}
 
     def chosen(support: Support, default: Prior, *keys: str) -> Prior:
         for key in keys:
             if key in overrides:
-                return read(_hyperprior(overrides[key], support), support, key)
+                prior = read(_hyperprior(overrides[key], support, key), support, key)
+                _check_width(prior, keys[0], widths.get(keys[0], 1))
+                return prior
         return default
 
     population = {
@@ -247,13 +258,35 @@ def resolve(
     return Priors(population, sd, tuple(float(p.values["eta"]) for p in lkj), auxiliary)
 
 
-def _hyperprior(prior: Any, support: Support) -> Any:
+def _hyperprior(prior: Any, support: Support, parameter: str) -> Any:
     """Bambi nests the prior of a sd in that of the effects: Normal(0, sigma=HalfNormal(1))."""
-    nested = getattr(prior, "args", {}).get("sigma")
-    return nested if support == "positive" and hasattr(nested, "args") else prior
+    arguments = getattr(prior, "args", {})
+    nested = arguments.get("sigma")
+    if support != "positive" or not hasattr(nested, "args"):
+        return prior
+    if prior.name != "Normal" or np.any(arguments.get("mu", 0) != 0):
+        raise PriorError(
+            f"`priors` must have normal effects around 0 in {parameter!r}, got {prior}. "
+            f"Give the prior of their sd alone, such as 'half_normal(1)'."
+        )
+    return nested
+
+
+def _check_width(prior: Prior, parameter: str, width: int) -> None:
+    for key, value in prior.values.items():
+        if value.ndim and len(value) != width:
+            raise PriorError(
+                f"`priors` must have one number for {key!r}, or one for each coefficient of "
+                f"{parameter!r} ({width}), got {len(value)} in {prior}."
+            )
 
 
 def _check_keys(overrides: Mapping[str, Any], design: Design, family: Family) -> None:
+    if family.auxiliary in [term.name for term in design.terms]:
+        raise FormulaError(
+            f"`formula` must not have a term named {family.auxiliary!r}: so is a parameter of the "
+            f"family {family.name!r}. Rename the column."
+        )
     names = [term.name for term in design.terms]
     names += [block.variable(term) for block in design.blocks for term in block.terms]
     names += ["b", "sd", "cor", *([family.auxiliary] if family.auxiliary else [])]
@@ -269,6 +302,11 @@ def bambi_defaults(
     gaussian = family.name == "gaussian"
     y_mean = float(np.mean(outcome.values)) if gaussian else 0.0
     y_sd = float(np.std(outcome.values)) if gaussian else 1.0
+    if y_sd == 0:
+        raise DataError(
+            f"`data` must have different values in the outcome {outcome.name!r}, got only "
+            f"{outcome.values[0]:g}: its sd scales Bambi's default priors. Use priors='brms'."
+        )
     binary = family.name in ("bernoulli", "binomial") and link in ("logit", "probit")
 
     population: dict[str, Prior] = {}
@@ -277,7 +315,9 @@ def bambi_defaults(
         columns = term.columns(observed.rows.values, len(observed.rows))
         mean = observed.mean(columns)
         sigma = (
-            _binary_sigma(term, columns, observed) if binary else 2.5 * y_sd / observed.sd(columns)
+            _binary_sigma(term, columns, observed)
+            if binary
+            else 2.5 * y_sd / _sd(term.name, term, columns, observed)
         )
         variance += float((sigma**2) @ mean**2)
         population[term.name] = make("normal", mu=0.0, sigma=sigma)
@@ -288,9 +328,10 @@ def bambi_defaults(
 
     group_sd: dict[str, Prior] = {}
     for block, term in _group_terms(design):
-        columns = term.columns(observed.rows.values, len(observed.rows))
-        sigma = np.array([wide]) if term.kind == "intercept" else 2.5 * y_sd / observed.sd(columns)
-        group_sd[block.variable(term)] = make("half_normal", sigma=sigma)
+        columns, name = term.columns(observed.rows.values, len(observed.rows)), block.variable(term)
+        scales = np.ones(1) if term.kind == "intercept" else _sd(name, term, columns, observed)
+        sigma = np.array([wide]) if term.kind == "intercept" else 2.5 * y_sd / scales
+        group_sd[name] = make("half_normal", sigma=sigma)
     auxiliary = {
         "sigma": make("half_student_t", nu=4.0, sigma=y_sd),
         "alpha": make("half_cauchy", beta=1.0),
@@ -307,10 +348,11 @@ def brms_defaults(
     if family.name in ("gaussian", "poisson", "negativebinomial"):
         y = outcome.values
         if link == "log":
-            y = np.log(np.where(y == 0, 0.1, y))
+            y = np.log(np.where(y == 0, 0.1, y), where=y >= 0, out=np.full(len(y), np.nan))
         median = float(np.median(y))
-        location = round(median, 1)
-        scale = max(scale, round(1.4826 * float(np.median(np.abs(y - median))), 1))
+        if np.isfinite(median):  # else an outcome below 0 under the log link: no scale to go by
+            location = round(median, 1)
+            scale = max(scale, round(1.4826 * float(np.median(np.abs(y - median))), 1))
         if design.offsets:
             rows = observed.rows
             location -= float(np.average(rows.offset(), weights=observed.count))
@@ -334,7 +376,21 @@ def _binary_sigma(term: Term, columns: Floats, observed: Observed) -> Floats:
         return np.ones(term.width)
     if term.kind == "interaction" and term.width > 1:
         return np.repeat(1 / observed.sd(columns.sum(axis=1, keepdims=True)), term.width)
-    return 1 / observed.sd(columns)
+    return 1 / _sd(term.name, term, columns, observed)
+
+
+def _sd(name: str, term: Term, columns: Floats, observed: Observed) -> Floats:
+    """Standard deviation of each of a term's columns, none of them zero."""
+    sd = observed.sd(columns)
+    if (sd == 0).any():
+        constant = [label for label, one in zip(term.labels, sd, strict=True) if one == 0]
+        raise DataError(
+            f"`data` must have different values in every column of {name!r}, got the same for "
+            f"everyone in {listing(constant)} (no respondent has that combination?): its sd "
+            f"scales Bambi's default prior. Merge levels, or name a prior yourself: "
+            f"priors={{'defaults': 'brms', {name!r}: 'normal(0, 1)'}}."
+        )
+    return sd
 
 
 def _group_terms(design: Design) -> list[tuple[Block, Term]]:

@@ -55,8 +55,9 @@ def run_nutpie(
             save_warmup=False,
         )
     except (RuntimeError, ValueError) as error:
+        said = str(error).splitlines()[0].rstrip(".")  # below it may be a stack trace
         raise FitError(
-            f"The sampler stopped: {error}. Check the outcome and predictors for extreme values, "
+            f"The sampler stopped: {said}. Check the outcome and predictors for extreme values, "
             f"or give informative `priors`."
         ) from error
     return _tidy(trace, keep, draws)
@@ -73,7 +74,7 @@ def _tidy(trace: xr.DataTree, keep: Sequence[str], draws: int) -> xr.DataTree:
         warnings.warn(
             f"Sampling was interrupted: {count} of {draws} draws per chain are kept.",
             SamplingWarning,
-            stacklevel=4,
+            stacklevel=4,  # whoever called Model.sample
         )
         posterior, stats = posterior.isel(draw=slice(count)), stats.isel(draw=slice(count))
     return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats})
@@ -148,6 +149,8 @@ def complaints(report: dict[str, Any], chains: int) -> list[str]:
     said = []
     if report["divergences"]:
         said.append(f"{report['divergences']} of {report['draws']} draws ended in divergences")
+    if np.isnan(report["rhat"]):
+        said.append("R-hat can't be computed, it takes 2 chains of 4 draws")
     if report["rhat"] > RHAT_LIMIT:
         said.append(f"R-hat is {report['rhat']:.3f} for {report['rhat_at']} (over {RHAT_LIMIT})")
     for name, label in (("ess_bulk", "bulk"), ("ess_tail", "tail")):
@@ -172,5 +175,5 @@ def warn_if_bad(report: dict[str, Any], chains: int) -> None:
         warnings.warn(
             f"The draws may not represent the posterior: {'; '.join(said)}. {advice}",
             SamplingWarning,
-            stacklevel=4,
+            stacklevel=3,  # whoever called Model.sample
         )

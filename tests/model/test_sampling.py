@@ -1,0 +1,356 @@
+"""Sampling: what is kept of a run, what is said of it, and one small run against a closed form."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import arviz_stats
+import numpy as np
+import nutpie
+import pandas as pd
+import pytest
+import xarray as xr
+
+from mrp.errors import FitError, RequestError, SamplingWarning
+from mrp.fit import Fit
+from mrp.model import Model
+from mrp.model.sampling import (
+    check_sizes,
+    check_target,
+    complaints,
+    diagnose,
+    run_nutpie,
+    warn_if_bad,
+)
+from tests.messages import raises, warns
+
+
+def made_draws(*, chains: int = 4, draws: int = 500, shift: float = 0.0) -> xr.DataTree:
+    """Independent normal draws; in the last chain `age[old]` is shifted."""
+    rng = np.random.default_rng(3)
+    dims = ("chain", "draw")
+    age = rng.standard_normal((chains, draws, 2))
+    age[-1, :, 1] += shift
+    posterior = xr.Dataset(
+        {
+            "Intercept": (dims, rng.standard_normal((chains, draws))),
+            "age": ((*dims, "age_dim"), age),
+            "1|state_offset": ((*dims, "state__factor_dim"), rng.standard_normal(age.shape)),
+        },
+        coords={
+            "chain": range(chains),
+            "draw": range(draws),
+            "age_dim": ["mid", "old"],
+            "state__factor_dim": ["AL", "CA"],
+        },
+    )
+    stats = xr.Dataset(
+        {
+            "logp": (dims, rng.standard_normal((chains, draws))),
+            "diverging": (dims, np.zeros((chains, draws), dtype=bool)),
+            "gradient": ((*dims, "parameter"), rng.standard_normal((chains, draws, 3))),
+        },
+        coords={"chain": range(chains), "draw": range(draws)},
+    )
+    return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats})
+
+
+def interrupted(trace: xr.DataTree, kept: list[int]) -> xr.DataTree:
+    """The trace as nutpie leaves it when chain c has only the first kept[c] draws."""
+    present = np.arange(trace["posterior"].sizes["draw"]) < np.array(kept)[:, None]
+    here = xr.DataArray(present, dims=("chain", "draw"))
+    posterior = trace["posterior"].to_dataset().where(here)
+    stats = trace["sample_stats"].to_dataset()
+    return xr.DataTree.from_dict(
+        {"posterior": posterior, "sample_stats": stats.assign(logp=stats["logp"].where(here))}
+    )
+
+
+@pytest.fixture
+def sampler(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Instead of nutpie: gives back `trace`, or raises `error`; keeps the options in `options`."""
+    state: dict[str, Any] = {"trace": None, "error": None}
+
+    def sample(compiled: Any, **options: Any) -> Any:
+        state["options"] = options
+        if state["error"] is not None:
+            raise state["error"]
+        return state["trace"]
+
+    monkeypatch.setattr(nutpie, "compile_pymc_model", lambda graph: "compiled")
+    monkeypatch.setattr(nutpie, "sample", sample)
+    return state
+
+
+OPTIONS = {"tune": 5, "chains": 4, "seed": 1, "target_accept": 0.9, "progress": False}
+KEEP = ["age", "Intercept"]
+
+
+def run(draws: int = 500) -> xr.DataTree:
+    return run_nutpie(None, keep=KEEP, draws=draws, **OPTIONS)
+
+
+# --- what is kept ---------------------------------------------------------------------------------
+
+
+def test_the_variables_asked_for_are_kept_with_chain_and_draw_first(sampler: dict[str, Any]):
+    trace = made_draws()
+    turned = trace["posterior"].to_dataset().transpose("age_dim", "state__factor_dim", ...)
+    sampler["trace"] = xr.DataTree.from_dict(
+        {"posterior": turned, "sample_stats": trace["sample_stats"].to_dataset()}
+    )
+    kept = run()
+    assert list(kept["posterior"].data_vars) == KEEP
+    xr.testing.assert_equal(kept["posterior"].to_dataset(), trace["posterior"].to_dataset()[KEEP])
+    for array in kept["posterior"].data_vars.values():
+        assert array.dims[:2] == ("chain", "draw")
+    assert set(kept["sample_stats"].data_vars) == {"logp", "diverging"}
+
+
+def test_the_options_reach_the_sampler(sampler: dict[str, Any]):
+    sampler["trace"] = made_draws()
+    run()
+    assert sampler["options"] == {
+        "draws": 500,
+        "tune": 5,
+        "chains": 4,
+        "seed": 1,
+        "target_accept": 0.9,
+        "progress_bar": False,
+        "save_warmup": False,
+    }
+
+
+def test_an_interrupted_run_keeps_the_draws_that_every_chain_has(sampler: dict[str, Any]):
+    trace = made_draws()
+    sampler["trace"] = interrupted(trace, [40, 31, 500, 33])
+    message = "Sampling was interrupted: 31 of 500 draws per chain are kept."
+    with warns(SamplingWarning, message):
+        kept = run()
+    first = trace["posterior"].to_dataset()[KEEP].isel(draw=slice(31))
+    xr.testing.assert_equal(kept["posterior"].to_dataset(), first)
+    assert kept["sample_stats"].sizes["draw"] == 31
+
+
+def test_a_run_interrupted_before_any_draw_keeps_nothing(sampler: dict[str, Any]):
+    sampler["trace"] = interrupted(made_draws(), [40, 0, 3, 40])
+    message = "Sampling was interrupted before every chain had a draw: none is kept."
+    with raises(FitError, message):
+        run()
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ValueError])
+def test_a_sampler_that_stops_says_why_and_what_to_do(
+    error: type[Exception], sampler: dict[str, Any]
+):
+    sampler["error"] = error("All initialization points failed\n\nStack backtrace:\n   0: main")
+    message = (
+        "The sampler stopped: All initialization points failed. Check the outcome and predictors "
+        "for extreme values, or give informative `priors`."
+    )
+    with raises(FitError, message):
+        run()
+
+
+# --- diagnostics ----------------------------------------------------------------------------------
+
+
+def test_the_worst_diagnostics_are_arviz_s_and_named():
+    draws = made_draws(shift=0.7)
+    draws["sample_stats"]["diverging"][:, :3] = True
+    report = diagnose(draws)
+    table = arviz_stats.summary(draws, round_to="none")
+    assert report["draws"] == 2000
+    assert report["divergences"] == 12
+    assert report["rhat"] == pytest.approx(table["r_hat"].max(), rel=1e-12)
+    assert report["rhat_at"] == table["r_hat"].idxmax() == "age[old]"
+    for name in ("ess_bulk", "ess_tail"):
+        assert report[name] == pytest.approx(table[name].min(), rel=1e-12)
+        assert report[f"{name}_at"] == table[name].idxmin()
+
+
+def test_without_sample_stats_there_are_no_divergences():
+    draws = xr.DataTree.from_dict({"posterior": made_draws()["posterior"].to_dataset()})
+    assert diagnose(draws)["divergences"] == 0
+
+
+def test_a_parameter_that_never_moves_does_not_hide_the_others():
+    draws = made_draws(shift=0.7)
+    posterior = draws["posterior"].to_dataset()
+    stuck = posterior.assign(Intercept=xr.zeros_like(posterior["Intercept"]))
+    report = diagnose(xr.DataTree.from_dict({"posterior": stuck}))
+    assert report["rhat_at"] == "age[old]"
+    assert report["rhat"] > 1.03
+
+
+def test_diagnostics_that_can_t_be_computed_are_not_numbers():
+    draws = xr.DataTree.from_dict(
+        {"posterior": made_draws(chains=1, draws=2)["posterior"].to_dataset()}
+    )
+    report = diagnose(draws)
+    for name in ("rhat", "ess_bulk", "ess_tail"):
+        assert np.isnan(report[name])
+        assert report[f"{name}_at"] == ""
+
+
+GOOD = {
+    "draws": 2000,
+    "divergences": 0,
+    "rhat": 1.01,
+    "rhat_at": "x",
+    "ess_bulk": 400.0,
+    "ess_bulk_at": "x",
+    "ess_tail": 400.0,
+    "ess_tail_at": "age[old]",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, []),
+        ({"divergences": 3}, ["3 of 2000 draws ended in divergences"]),
+        ({"rhat": 1.0101}, ["R-hat is 1.010 for x (over 1.01)"]),
+        ({"rhat": 2.5, "rhat_at": "b"}, ["R-hat is 2.500 for b (over 1.01)"]),
+        ({"ess_bulk": 399.4}, ["bulk effective sample size is 399 for x (under 400)"]),
+        ({"ess_tail": 5.0}, ["tail effective sample size is 5 for age[old] (under 400)"]),
+        (
+            {"rhat": np.nan, "ess_bulk": np.nan, "ess_tail": np.nan},
+            ["R-hat can't be computed, it takes 2 chains of 4 draws"],
+        ),
+    ],
+)
+def test_a_complaint_is_made_beyond_the_published_limits(change: dict[str, Any], said: list[str]):
+    assert complaints(GOOD | change, chains=4) == said
+
+
+def test_effective_sample_size_is_asked_of_each_chain():
+    assert complaints(GOOD, chains=4) == []
+    assert len(complaints(GOOD, chains=5)) == 2
+
+
+def test_everything_that_is_wrong_is_one_warning_with_advice():
+    report = GOOD | {"divergences": 3, "rhat": 1.5}
+    message = (
+        "The draws may not represent the posterior: 3 of 2000 draws ended in divergences; R-hat is "
+        "1.500 for x (over 1.01). Raise `target_accept` (0.95, 0.99) or narrow the priors of the "
+        "sd's."
+    )
+    with warns(SamplingWarning, message) as caught:
+        warn_if_bad(report, 4)
+    assert len(caught) == 1
+
+
+def test_without_divergences_more_draws_are_advised():
+    message = (
+        "The draws may not represent the posterior: tail effective sample size is 5 for age[old] "
+        "(under 400). Raise `draws` and `tune`."
+    )
+    with warns(SamplingWarning, message):
+        warn_if_bad(GOOD | {"ess_tail": 5.0}, 4)
+
+
+def test_a_good_fit_gives_no_warning():
+    warn_if_bad(GOOD, 4)
+
+
+def test_warnings_point_at_the_line_that_asked_for_draws(
+    sampler: dict[str, Any], people: pd.DataFrame
+):
+    trace = made_draws(shift=3.0)
+    posterior = trace["posterior"].to_dataset().rename({"Intercept": "Intercept_centered"})
+    posterior = posterior.assign({
+        "Intercept": posterior["Intercept_centered"],
+        "sigma": abs(posterior["Intercept_centered"]),
+    })  # fmt: skip
+    trace = xr.DataTree.from_dict(
+        {"posterior": posterior, "sample_stats": trace["sample_stats"].to_dataset()}
+    )
+    sampler["trace"] = interrupted(trace, [40, 31, 500, 33])
+    with pytest.warns(SamplingWarning) as caught:
+        Model("y ~ age", people).sample(draws=500, tune=5, seed=1, progress=False)
+    assert [str(w.message).split(":")[0] for w in caught] == [
+        "Sampling was interrupted",
+        "The draws may not represent the posterior",
+    ]
+    assert {w.filename for w in caught} == {__file__}
+
+
+# --- sizes ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"draws": 0}, "`draws` must be a whole number, 1 or more, got 0."),
+        ({"draws": 10, "tune": -1}, "`tune` must be a whole number, 0 or more, got -1."),
+        ({"chains": 2.0}, "`chains` must be a whole number, 1 or more, got 2.0."),
+        ({"chains": True}, "`chains` must be a whole number, 1 or more, got True."),
+        ({"draws": "many"}, "`draws` must be a whole number, 1 or more, got 'many'."),
+    ],
+)
+def test_sizes_that_are_no_numbers_of_draws_are_refused(sizes: dict[str, Any], message: str):
+    with raises(RequestError, message):
+        check_sizes(**sizes)
+
+
+def test_sizes_that_are_numbers_of_draws_are_taken():
+    check_sizes(draws=1, tune=0, chains=np.int64(4))
+
+
+@pytest.mark.parametrize("target", [0, 1, -0.5, 1.5, float("nan")])
+def test_a_target_that_is_no_rate_is_refused(target: float):
+    message = f"`target_accept` must be between 0 and 1, got {target!r}. Typical: 0.8 to 0.99."
+    with raises(RequestError, message):
+        check_target(target)
+
+
+# --- a real run -----------------------------------------------------------------------------------
+
+KNOWN_SIGMA = 2.0
+PRIORS = {"Intercept": "normal(-1, 0.5)", "sigma": "gamma(4000000, 2000000)"}
+"""The sd is known, all but: the posterior of the mean is then normal."""
+
+
+@pytest.fixture(scope="module")
+def runs(people: pd.DataFrame) -> tuple[Fit, Fit]:
+    """Two runs of one model with one seed."""
+    model = Model("y ~ 1", people, priors=PRIORS)
+    with warnings.catch_warnings():
+        # so few draws need not pass
+        warnings.simplefilter("ignore", SamplingWarning)
+        first, second = (
+            model.sample(draws=100, tune=300, chains=2, seed=8, progress=False) for _ in range(2)
+        )
+    return first, second
+
+
+def test_a_seed_makes_a_run_repeatable(runs: tuple[Fit, Fit]):
+    first, second = runs
+    xr.testing.assert_equal(first.parameters, second.parameters)
+    assert first.parameters.sizes == {"chain": 2, "draw": 100}
+    intercepts = first.parameters["Intercept"].values
+    assert not np.isclose(intercepts[0], intercepts[1]).any()
+
+
+def test_the_posterior_of_a_normal_mean_is_the_closed_form(
+    runs: tuple[Fit, Fit], people: pd.DataFrame
+):
+    draws = runs[0].parameters["Intercept"]
+    precision = len(people) / KNOWN_SIGMA**2 + 1 / 0.5**2
+    mean = (people["y"].sum() / KNOWN_SIGMA**2 - 1 / 0.5**2) / precision
+    sd = precision**-0.5
+    error = sd / np.sqrt(float(arviz_stats.ess(draws)))
+    assert abs(float(draws.mean()) - mean) < 4 * error
+    assert float(draws.std()) == pytest.approx(sd, rel=0.25)
+
+
+def test_a_run_says_how_it_was_made(runs: tuple[Fit, Fit]):
+    info = runs[0].info
+    assert info["seed"] == 8
+    assert info["seconds"] > 0
+    assert info["draws"] == 200
+    assert info["divergences"] == int(runs[0].draws["sample_stats"]["diverging"].sum())
+    assert info["rhat_at"] in ("Intercept", "sigma")
+    assert list(runs[0].parameters.data_vars) == ["Intercept", "sigma"]

@@ -1,0 +1,405 @@
+"""`Estimates`: draws and their labels, summaries that are taken last, renderings."""
+
+import dataclasses
+import operator
+import warnings
+
+import arviz_stats
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mrp
+from mrp import estimates as module
+from mrp.errors import RequestError
+from mrp.estimates import Estimates, Made, check_probability, estimates, summarise
+from tests.cases import FRAME
+from tests.messages import raises
+
+ABOUT = {"quantity": "average y", "group": "posterior"}
+
+
+def of(labels, draws, chains=2, about=ABOUT):
+    return estimates(pd.DataFrame(labels), Made(np.array(draws, dtype=float)), chains, about)
+
+
+def made(rows=3, draws=40, seed=1, **labels):
+    """Estimates with seeded draws, labelled by state unless said otherwise."""
+    array = np.random.default_rng(seed).normal(size=(rows, draws))
+    return of(labels or {"state": [f"S{k}" for k in range(rows)]}, array)
+
+
+@pytest.fixture
+def lazily(monkeypatch, small_fit):
+    """The same estimates with their draws kept, and made again whenever they are asked for."""
+
+    def make(verb, **options):
+        kept = verb(small_fit, newdata=FRAME, **options)
+        monkeypatch.setattr(module, "KEPT_BYTES", 0)
+        lazy = verb(small_fit, newdata=FRAME, **options)
+        assert isinstance(kept.source, Made)
+        assert not isinstance(lazy.source, Made)
+        return kept, lazy
+
+    return make
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+
+def quantile(values, probability):
+    """Type 7 of Hyndman and Fan: linear between order statistics."""
+    ordered = sorted(values)
+    position = probability * (len(ordered) - 1)
+    below = int(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (position - below) * (ordered[above] - ordered[below])
+
+
+@pytest.mark.parametrize("ci_prob", [0.5, 0.9, 0.95])
+def test_table_is_mean_sd_and_quantiles_of_the_draws(ci_prob):
+    estimate = made(rows=4, draws=30)
+    table = estimate.to_frame(ci_prob=ci_prob)
+    assert table.columns.tolist() == ["state", "estimate", "std_error", "conf_low", "conf_high"]
+    for row, draws in zip(table.itertuples(), estimate.source.array.tolist(), strict=True):
+        mean = sum(draws) / 30
+        assert row.estimate == pytest.approx(mean, abs=1e-12)
+        variance = sum((x - mean) ** 2 for x in draws) / 29
+        assert row.std_error == pytest.approx(variance**0.5, abs=1e-12)
+        assert row.conf_low == pytest.approx(quantile(draws, (1 - ci_prob) / 2), abs=1e-12)
+        assert row.conf_high == pytest.approx(quantile(draws, (1 + ci_prob) / 2), abs=1e-12)
+
+
+def test_probability_of_the_interval_is_95_percent_unless_said_otherwise():
+    estimate = made()
+    pd.testing.assert_frame_equal(estimate.to_frame(), estimate.to_frame(ci_prob=0.95))
+
+
+def test_table_says_which_centre_and_interval_it_has():
+    attrs = made().to_frame(ci_prob=0.8).attrs
+    assert attrs == {"center": "mean", "ci_kind": "eti", "ci_prob": 0.8}
+
+
+@given(probabilities=st.lists(st.floats(0.01, 0.99), min_size=2, max_size=2, unique=True))
+def test_interval_of_higher_probability_holds_the_other(probabilities):
+    narrow, wide = (made().to_frame(ci_prob=p) for p in sorted(probabilities))
+    assert (wide["conf_low"] <= narrow["conf_low"]).all()
+    assert (wide["conf_high"] >= narrow["conf_high"]).all()
+
+
+def test_one_draw_has_no_standard_error_and_gives_no_warning():
+    table = of({"state": ["A"]}, [[0.3]], chains=1).to_frame()
+    assert table.loc[0, ["estimate", "conf_low", "conf_high"]].tolist() == [0.3] * 3
+    assert np.isnan(table.loc[0, "std_error"])
+
+
+def test_summary_of_draws_is_mean_sd_and_bounds():
+    np.testing.assert_allclose(
+        summarise(np.array([[4.0, 1.0, 2.0, 3.0, 5.0]]), 0.5), [[3.0, np.sqrt(2.5), 2.0, 4.0]]
+    )
+
+
+@pytest.mark.parametrize("bad", [0, 1, 1.5, -0.1, 95, True, "0.95", None, np.nan])
+def test_probability_outside_0_and_1_is_refused(bad):
+    message = f"`ci_prob` must be between 0 and 1, got {bad!r}. Usual: 0.95."
+    with raises(RequestError, message):
+        made().to_frame(ci_prob=bad)
+    with raises(RequestError, message):
+        check_probability(bad)
+
+
+# --- the draws ------------------------------------------------------------------------------------
+
+
+def test_draws_are_chain_by_chain_with_a_dim_named_by_the_only_label():
+    draws = of({"state": ["A", "B"]}, [[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 12]]).draws
+    expected = xr.DataArray(
+        [[[1.0, 7], [2, 8], [3, 9]], [[4, 10], [5, 11], [6, 12]]],
+        dims=["chain", "draw", "state"],
+        coords={"chain": [0, 1], "draw": [0, 1, 2], "state": ["A", "B"]},
+        name="average y",
+    )
+    xr.testing.assert_identical(draws, expected)
+
+
+def test_rows_of_several_labels_have_the_labels_as_coordinates():
+    draws = made(state=["A", "B", "A"], military=[0, 1, 1], open=[True, False, True]).draws
+    assert draws.dims == ("chain", "draw", "estimate")
+    assert draws["estimate"].values.tolist() == ["A, 0, True", "B, 1, False", "A, 1, True"]
+    assert draws["state"].dims == draws["military"].dims == ("estimate",)
+    assert draws["military"].dtype == np.int64
+    assert draws["open"].dtype == bool
+    assert draws.sel(estimate=draws["military"] == 1)["state"].values.tolist() == ["B", "A"]
+
+
+def test_one_label_that_is_not_unique_makes_no_dim():
+    assert made(state=["A", "B", "A"]).draws.dims == ("chain", "draw", "estimate")
+
+
+def test_labels_that_are_numbers_stay_numbers_and_categories_become_text():
+    assert made(military=[0, 1, 2]).draws["military"].dtype == np.int64
+    ages = made(age=pd.Categorical(["old", "young", "middle"])).draws["age"]
+    assert ages.values.tolist() == ["old", "young", "middle"]
+    assert ages.dtype.kind == "U"
+
+
+def test_without_labels_estimates_are_numbered():
+    estimate = estimates(pd.DataFrame(index=range(2)), Made(np.zeros((2, 4))), 2, ABOUT)
+    assert estimate.names == ["b1", "b2"]
+    assert estimate.draws["estimate"].values.tolist() == ["b1", "b2"]
+    assert estimate.to_frame().columns.tolist() == list(module.COLUMNS)
+
+
+def test_missing_labels_are_written_out():
+    estimate = made(state=["A", None, "C"], note=["x", "y", None])
+    assert estimate.names == ["A, x", "nan, y", "C, nan"]
+    assert estimate.draws["state"].values.tolist() == ["A", "nan", "C"]
+
+
+def test_three_shapes_of_draws_agree():
+    estimate = made(state=["B", "A", "C"], military=[1, 0, 1])
+    array = estimate.get_draws("xarray")
+    xr.testing.assert_identical(array, estimate.draws)
+    wide = estimate.get_draws("wide")
+    assert wide.columns.tolist() == ["B, 1", "A, 0", "C, 1"]
+    assert wide.index.names == ["chain", "draw"]
+    long = estimate.get_draws("long")
+    assert long.columns.tolist() == ["chain", "draw", "state", "military", "value"]
+    assert len(long) == 3 * 40
+    for k, name in enumerate(wide.columns):
+        for chain, draw in ((0, 0), (0, 19), (1, 0), (1, 7)):
+            value = float(array[chain, draw, k])
+            assert wide.loc[(chain, draw), name] == value
+            state, military = name.split(", ")
+            row = long.query(
+                "chain == @chain and draw == @draw and state == @state and military == @military",
+                local_dict={
+                    "chain": chain, "draw": draw, "state": state, "military": int(military)
+                },
+            )  # fmt: skip
+            assert row["value"].tolist() == [value]
+
+
+def test_long_draws_are_the_default_and_keep_the_labels_types():
+    estimate = made(age=pd.Categorical(["old", "young", "middle"], ["young", "middle", "old"]))
+    long = estimate.get_draws()
+    pd.testing.assert_frame_equal(long, estimate.get_draws("long"))
+    assert long["age"].dtype == estimate.labels["age"].dtype
+
+
+def test_unknown_shape_is_refused():
+    message = (
+        "`shape` must say how to lay out draws, got 'tall'. Available: ['long', 'wide', 'xarray']."
+    )
+    with raises(RequestError, message):
+        made().get_draws("tall")
+
+
+def test_arviz_summarises_the_draws_by_label():
+    estimate = made()
+    table = arviz_stats.summary(estimate.draws, round_to="none")
+    assert table.index.tolist() == ["average y[S0]", "average y[S1]", "average y[S2]"]
+    np.testing.assert_allclose(table["mean"], estimate.to_frame()["estimate"])
+
+
+def test_arviz_plots_a_forest_of_the_draws_with_their_labels():
+    import arviz_plots
+
+    forest = arviz_plots.plot_forest(made().draws.to_dataset(), backend="none")
+    shown = [text["string"] for text in forest.viz["state_label"]["average y"].values]
+    assert shown == ["S0", "S1", "S2"]
+
+
+def test_draws_can_be_written_to_netcdf(tmp_path):
+    draws = made(state=["A", "B", "C"], age=pd.Categorical(["old", "young", "old"])).draws
+    draws.to_netcdf(tmp_path / "draws.nc", engine="h5netcdf")
+    with xr.open_dataarray(tmp_path / "draws.nc", engine="h5netcdf") as read:
+        xr.testing.assert_equal(read, draws)
+
+
+# --- probabilities --------------------------------------------------------------------------------
+
+OPERATORS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
+
+
+@pytest.mark.parametrize("holds", OPERATORS)
+@pytest.mark.parametrize(
+    ("number", "value"),
+    [("0.5", 0.5), (" 1 ", 1.0), ("-.5", -0.5), ("+1.", 1.0), ("5e-1", 0.5), ("10E-1", 1.0)],
+)
+def test_probability_is_the_share_of_draws_for_which_the_statement_holds(holds, number, value):
+    draws = [[-0.5, 0.5, 0.5, 1.0], [1.0, 2.0, -3.0, 0.0]]
+    table = of({"state": ["A", "B"]}, draws).probability(f"{holds}{number}")
+    expected = [sum(OPERATORS[holds](x, value) for x in row) / 4 for row in draws]
+    assert table["probability"].tolist() == expected
+    assert table.columns.tolist() == ["state", "probability"]
+
+
+def test_complementary_statements_add_up_to_one():
+    estimate = made(draws=100)
+    above, below = estimate.probability("> 0.1"), estimate.probability("<= 0.1")
+    np.testing.assert_allclose(above["probability"] + below["probability"], 1.0)
+
+
+@pytest.mark.parametrize(
+    "bad", ["0.4", "= 0.4", "== 0.4", "> a", "> 1.2.3", "> .", "> 0.4 or < 0.2", "", ">", 0.4]
+)
+def test_statement_that_compares_with_no_number_is_refused(bad):
+    message = (
+        f"`statement` must compare with a number, such as '> 0.4', got {bad!r}. "
+        f"Available: ['>=', '<=', '>', '<']."
+    )
+    with raises(RequestError, message):
+        made().probability(bad)
+
+
+# --- draws made on request ------------------------------------------------------------------------
+
+LAZY = {
+    "predictions": (mrp.predictions, {}),
+    "comparisons": (mrp.comparisons, {"variables": ["age", "x"]}),
+    "new groups": (mrp.predictions, {"new_levels": "gaussian"}),
+}
+
+
+@pytest.mark.parametrize("name", LAZY)
+def test_draws_made_on_request_are_the_draws_that_were_kept(lazily, name):
+    verb, options = LAZY[name]
+    kept, lazy = lazily(verb, **options)
+    same = {"rtol": 1e-12, "atol": 1e-12}
+    pd.testing.assert_frame_equal(lazy.labels, kept.labels)
+    pd.testing.assert_frame_equal(lazy.to_frame(), kept.to_frame(), **same)
+    pd.testing.assert_frame_equal(lazy.probability("> 0.4"), kept.probability("> 0.4"), **same)
+    xr.testing.assert_allclose(lazy.draws, kept.draws, **same)
+    pd.testing.assert_frame_equal(lazy.get_draws("wide"), kept.get_draws("wide"), **same)
+    pd.testing.assert_frame_equal(lazy.get_draws("long"), kept.get_draws("long"), **same)
+    assert repr(lazy) == repr(kept)
+
+
+def test_draws_made_on_request_stay_the_same_for_new_groups(monkeypatch, small_fit):
+    monkeypatch.setattr(module, "KEPT_BYTES", 0)
+    frame = FRAME.assign(state="ZZ")
+    lazy = mrp.predictions(small_fit, newdata=frame, new_levels="gaussian")
+    xr.testing.assert_identical(lazy.draws, lazy.draws)
+
+
+def test_averages_are_kept_whatever_their_size(monkeypatch, small_fit):
+    monkeypatch.setattr(module, "KEPT_BYTES", 0)
+    averages = mrp.poststratify(small_fit, FRAME, by="state", wts="n")
+    assert isinstance(averages.source, Made)
+
+
+def test_draws_too_large_for_the_memory_are_refused_and_the_table_is_not(lazily, monkeypatch):
+    kept, lazy = lazily(mrp.predictions)
+    free = 8 * 56 * 40  # what they need; half of it would have to do
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": free})())
+    message = (
+        "`draws` of 56 rows x 40 draws need 0.0 GiB, got 0.0 GiB free. Average with `by=`, or use "
+        "`to_frame()`, which works in blocks."
+    )
+    for ask in (lambda: lazy.draws, lazy.get_draws, lambda: lazy.get_draws("wide")):
+        with raises(RequestError, message):
+            ask()
+    pd.testing.assert_frame_equal(lazy.to_frame(), kept.to_frame(), rtol=1e-12)
+    lazy.probability("> 0.5")
+    repr(lazy)
+
+
+def test_refusal_says_how_much_memory_is_lacking(monkeypatch):
+    class Huge:
+        n, size = 1_000_000, 4_000
+
+    memory = type("Memory", (), {"available": 12.5 * 2**30})
+    monkeypatch.setattr(psutil, "virtual_memory", memory)
+    labels = pd.DataFrame({"rowid": range(1_000_000)})
+    message = (
+        "`draws` of 1,000,000 rows x 4,000 draws need 29.8 GiB, got 12.5 GiB free. Average with "
+        "`by=`, or use `to_frame()`, which works in blocks."
+    )
+    with raises(RequestError, message):
+        Estimates(labels, Huge(), 4).draws  # noqa: B018 - the property raises
+
+
+# --- what is shown --------------------------------------------------------------------------------
+
+
+def test_terminal_shows_the_table_and_what_it_is():
+    estimate = of(
+        {"state": ["AL", "CA"]},
+        [[0.0, 0.2, 0.3, 0.7], [1.0, 1.0, 1.0, 1.0]],
+        about={"quantity": "average defund", "group": "prior"},
+    )
+    assert repr(estimate) == (
+        "state estimate std_error conf_low conf_high\n"
+        "   AL      0.3     0.294    0.015      0.67\n"
+        "   CA        1         0        1         1\n"
+        "average defund; mean and 95% equal-tailed interval of 4 prior draws"
+    )
+
+
+def test_notebook_shows_the_same_table_and_escapes_it():
+    estimate = of({"age": ["<30", "30+"]}, np.ones((2, 4)), about={"quantity": "y[<3]"})
+    shown = estimate._repr_html_()
+    assert "<td>&lt;30</td>" in shown
+    assert "<th>conf_high</th>" in shown
+    assert shown.endswith(
+        "<p>y[&lt;3]; mean and 95% equal-tailed interval of 4 posterior draws</p>"
+    )
+
+
+def test_table_of_sixty_rows_is_shown_whole():
+    assert len(repr(made(rows=60)).splitlines()) == 1 + 60 + 1
+
+
+def test_longer_table_is_shown_by_its_ends_and_says_how_long_it_is():
+    estimate = made(rows=61)
+    lines = repr(estimate).splitlines()
+    assert len(lines) == 1 + 10 + 1 + 10 + 1
+    shown = [line.split()[0] for line in lines[1:-1]]
+    assert shown == [*(f"S{k}" for k in range(10)), "…", *(f"S{k}" for k in range(51, 61))]
+    assert lines[-1] == ("61 x average y; mean and 95% equal-tailed interval of 40 posterior draws")
+    expected = estimate.to_frame()["estimate"].iloc[[9, 51]]
+    assert [lines[10].split()[1], lines[12].split()[1]] == [f"{x:.3g}" for x in expected]
+    assert estimate._repr_html_().count("<tr>") == 10 + 1 + 10
+
+
+# --- frozen ---------------------------------------------------------------------------------------
+
+
+def test_estimates_can_not_be_changed():
+    estimate = made()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        estimate.chains = 4
+    with pytest.raises(ValueError, match=r"view|read-only"):
+        estimate.draws[:] = 0
+    with pytest.raises(ValueError, match="read-only"):
+        estimate.draws.values[0, 0, 0] = 0
+
+
+def test_changing_what_was_handed_out_does_not_change_the_estimates():
+    estimate = made()
+    before = estimate.to_frame()
+    table, wide, long = estimate.to_frame(), estimate.get_draws("wide"), estimate.get_draws()
+    table.loc[:, "estimate"] = 0.0
+    wide.iloc[:, :] = 0.0
+    long["value"] = 0.0
+    pd.testing.assert_frame_equal(estimate.to_frame(), before)
+
+
+def test_summaries_do_not_change_the_draws():
+    estimate = made()
+    before = estimate.source.array.copy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        estimate.to_frame()
+        estimate.probability("> 0")
+        repr(estimate)
+    np.testing.assert_array_equal(estimate.source.array, before)
+
+
+def test_number_of_estimates_is_their_length():
+    assert len(made(rows=5)) == 5

@@ -1,0 +1,479 @@
+"""`Fit`: draws from elsewhere, one file that answers every verb, nothing heavy to load it."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import mrp
+from mrp import fit as module
+from mrp.errors import DataError, FitError, RequestError
+from mrp.fit import design_from_json, design_to_json
+from mrp.testing import fake_draws, fake_fit
+from tests.cases import CASES, FRAME, SURVEY, permuted
+from tests.messages import raises
+
+SPLINES = (
+    "y ~ np.log(exposure) + I(x / 3) + scale(x) + bs(x, df=4) + poly(exposure, 2) + C(district) "
+    "+ (1 + I(x / 3) | state)"
+)
+MODELS = {
+    **{name: (case.formula, case.options) for name, case in CASES.items()},
+    "splines, polynomials and slashes": (SPLINES, {"family": "bernoulli"}),
+    "a column with a slash in its name": (
+        "y ~ `x/y` + (1 | `north/south`)",
+        {"family": "bernoulli"},
+    ),
+}
+DATA = {
+    name: table.assign(**{"x/y": table["x"] ** 2, "north/south": table["region"]})
+    for name, table in (("survey", SURVEY), ("frame", FRAME))
+}
+
+
+def made(name, **options):
+    formula, given = MODELS[name]
+    return fake_fit(formula, DATA["survey"], **given, draws=4, **options)
+
+
+def answers(fit):
+    """What every verb says of the frame."""
+    frame = DATA["frame"]
+    yield mrp.predictions(fit, newdata=frame)
+    yield mrp.predictions(fit, newdata=frame, type="link")
+    yield mrp.avg_predictions(fit, newdata=frame, by=["gender", "region"])
+    yield mrp.poststratify(fit, frame, by="region", wts="n")
+    for name in fit.design.columns:
+        if fit.survey is not None:
+            # a state in another region is a new group of a nested factor
+            options = {"variables": name, "newdata": frame, "new_levels": "gaussian", "seed": 1}
+            yield mrp.comparisons(fit, **options)
+            yield mrp.avg_comparisons(fit, **options)
+    if fit.design.factors:
+        strange = frame.assign(state="ZZ", region="west", **{"north/south": "west"})
+        yield mrp.avg_predictions(fit, newdata=strange, new_levels="gaussian", seed=1)
+
+
+def assert_same_answers(found, expected):
+    for left, right in zip(answers(found), answers(expected), strict=True):
+        np.testing.assert_array_equal(left.draws.values, right.draws.values)
+        pd.testing.assert_frame_equal(left.labels, right.labels)
+        assert left.about == right.about
+
+
+# --- draws from elsewhere -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_draws_from_elsewhere_may_have_any_order(name):
+    case = CASES[name]
+    fit, shuffled = (
+        mrp.Fit.from_draws(case.model, draws) for draws in (case.draws, permuted(case.draws))
+    )
+    assert_same_answers(shuffled, fit)
+
+
+def test_tree_of_draws_is_kept_whole():
+    case = CASES["correlated slopes, logit"]
+    stats = xr.Dataset({"diverging": (("chain", "draw"), np.zeros((2, 4), dtype=bool))})
+    tree = xr.DataTree.from_dict({"posterior": case.draws, "sample_stats": stats})
+    fit = mrp.Fit.from_draws(case.model, tree)
+    assert set(fit.draws.children) == {"posterior", "sample_stats"}
+    assert_same_answers(fit, mrp.Fit.from_draws(case.model, case.draws))
+
+
+def test_fit_knows_its_model():
+    case = CASES["crossed factors and interaction, probit"]
+    fit = mrp.Fit.from_draws(case.model, case.draws)
+    assert (fit.family, fit.link, fit.outcome) == ("bernoulli", "probit", "y")
+    assert fit.design.formula == case.formula
+    assert fit.info == {"engine": "from_draws"}
+    assert fit.group == "posterior"
+    pd.testing.assert_frame_equal(fit.survey, SURVEY)
+    assert repr(fit) == (
+        "Fit: y ~ age * education + x + (1 + x | state) + (1 | gender)\n"
+        "family bernoulli, link probit; posterior draws: 2 chains x 4"
+    )
+
+
+def test_slashes_in_names_become_division_slashes():
+    model = mrp.Model(SPLINES, SURVEY, family="bernoulli")
+    ours = fake_draws(model.design, draws=4)
+    names = {name: str(name).replace("\N{DIVISION SLASH}", "/") for name in ours.variables}
+    theirs = ours.rename(names)
+    assert "I(x / 3)|state" in theirs
+    assert_same_answers(mrp.Fit.from_draws(model, theirs), mrp.Fit.from_draws(model, ours))
+
+
+def test_draws_of_another_model_are_refused():
+    case = CASES["correlated slopes, logit"]
+    other = CASES["intercept only"].draws
+    message = (
+        "`draws` must have a variable for every term of the formula, lacks ['age', 'education', "
+        "'military', 'gender', '1|state', 'gender|state']. Available: ['Intercept']."
+    )
+    with raises(DataError, message):
+        mrp.Fit.from_draws(case.model, other)
+
+
+@pytest.mark.parametrize(
+    ("draws", "got"),
+    [
+        (np.zeros((2, 4)), "ndarray"),
+        ({"posterior": {}}, "dict"),
+        (pd.DataFrame(), "DataFrame"),
+        (xr.DataTree.from_dict({"prior": xr.Dataset()}), "DataTree with the groups ['prior']"),
+    ],
+)
+def test_something_that_is_no_dataset_is_refused(draws, got):
+    message = (
+        f"`draws` must be an xarray Dataset or a DataTree with the group 'posterior', got {got}. "
+        f"Convert them with arviz.from_dict, or pass one group's dataset."
+    )
+    with raises(DataError, message):
+        mrp.Fit.from_draws(CASES["intercept only"].model, draws)
+
+
+def test_fit_can_not_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        made("intercept only").family = "poisson"
+
+
+# --- summary --------------------------------------------------------------------------------------
+
+
+def test_summary_leaves_out_the_groups_effects_unless_asked_for():
+    fit = made("correlated slopes, logit")
+    table = fit.summary(ci_prob=0.8)
+    assert table.index.tolist() == [
+        "Intercept",
+        "age[middle]",
+        "age[old]",
+        "education[secondary]",
+        "education[tertiary]",
+        "military",
+        "gender[Woman]",
+        "1|state_sigma",
+        "gender|state_sigma[Woman]",
+        "state_cor[Intercept, gender[Woman]]",
+    ]
+    draws = fit.parameters["military"].values
+    assert table.loc["military", "mean"] == pytest.approx(draws.mean())
+    bounds = table.loc["military", ["eti80_lb", "eti80_ub"]]
+    np.testing.assert_allclose(bounds, np.quantile(draws, [0.1, 0.9]), atol=1e-12)
+    everything = fit.summary(group_effects=True)
+    assert "gender|state[Woman, VT]" in everything.index
+    assert len(everything) == len(table) + 2 * 5
+
+
+def test_summary_of_a_prior_has_no_diagnostics_of_chains():
+    prior = CASES["intercept only"].model.sample_prior(draws=50, seed=1)
+    assert "r_hat" not in prior.summary().columns
+    assert "r_hat" in made("intercept only").summary().columns
+
+
+# --- one file -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_saved_fit_answers_every_verb_to_the_bit(name, tmp_path):
+    fit = made(name)
+    loaded = mrp.load_fit(fit.save(tmp_path / "fit.nc"))
+    assert_same_answers(loaded, fit)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_saved_fit_without_survey_answers_every_verb_on_new_data(name, tmp_path):
+    fit = made(name)
+    loaded = mrp.load_fit(fit.save(tmp_path / "fit.nc", include_survey=False))
+    assert loaded.survey is None
+    assert_same_answers(loaded, dataclasses.replace(fit, survey=None))
+
+
+def test_everything_of_a_fit_is_saved(tmp_path):
+    fit = made("correlated slopes, logit")
+    info = {"engine": "pymc", "seed": 3, "seconds": 1.5, "rhat": float("nan"), "levels": [1, "a"]}
+    fit = dataclasses.replace(fit, info=info | {"numbers": {1: np.float64(2.5)}, "none": None})
+    loaded = mrp.load_fit(fit.save(tmp_path / "fit.nc"))
+    assert loaded.design == fit.design
+    assert (loaded.family, loaded.link, loaded.outcome) == (fit.family, fit.link, fit.outcome)
+    pd.testing.assert_frame_equal(loaded.survey, fit.survey)
+    xr.testing.assert_identical(loaded.parameters, fit.parameters)
+    assert np.isnan(loaded.info["rhat"])
+    assert {k: v for k, v in loaded.info.items() if k != "rhat"} == {
+        k: v for k, v in fit.info.items() if k != "rhat"
+    }
+    assert repr(loaded) == repr(fit)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_design_survives_json(name):
+    design = CASES[name].model.design
+    assert design_from_json(json.loads(json.dumps(design_to_json(design)))) == design
+
+
+def test_prior_of_names_with_slashes_is_saved(tmp_path):
+    model = mrp.Model(SPLINES, SURVEY, family="bernoulli", priors={"I(x / 3)": "normal(9, 0.1)"})
+    prior = model.sample_prior(draws=50, seed=1)
+    assert prior.parameters["I(x \N{DIVISION SLASH} 3)"].mean() == pytest.approx(9, abs=0.1)
+    loaded = mrp.load_fit(prior.save(tmp_path / "prior.nc"))
+    assert_same_answers(loaded, prior)
+
+
+def test_prior_and_sampler_statistics_are_saved(tmp_path):
+    prior = CASES["correlated slopes, logit"].model.sample_prior(draws=20, seed=1)
+    loaded = mrp.load_fit(prior.save(tmp_path / "prior.nc"))
+    assert loaded.group == "prior"
+    xr.testing.assert_identical(loaded.parameters, prior.parameters)
+    stats = xr.Dataset({"diverging": (("chain", "draw"), [[True, False]])})
+    fit = made("intercept only")
+    tree = xr.DataTree.from_dict({"posterior": fit.parameters, "sample_stats": stats})
+    fit = dataclasses.replace(fit, draws=tree)
+    loaded = mrp.load_fit(fit.save(tmp_path / "fit.nc"))
+    np.testing.assert_array_equal(loaded.draws["sample_stats"]["diverging"], [[True, False]])
+
+
+def test_fit_with_thousands_of_groups_is_saved(tmp_path):
+    counties = [f"a county with a rather long name, number {k}" for k in range(4000)]
+    survey = pd.DataFrame({"y": [0, 1] * 2000, "county": counties})
+    fit = fake_fit("y ~ (1 | county)", survey, family="bernoulli", draws=2)
+    loaded = mrp.load_fit(fit.save(tmp_path / "fit.nc"))
+    assert loaded.design == fit.design
+
+
+def test_saving_does_not_change_the_fit(tmp_path):
+    fit = made("correlated slopes, logit")
+    fit.save(tmp_path / "fit.nc")
+    assert set(fit.draws.children) == {"posterior"}
+
+
+def test_saving_returns_the_path_and_replaces_an_older_file(tmp_path):
+    path = tmp_path / "fit.nc"
+    made("intercept only").save(path)
+    assert made("correlated slopes, logit").save(str(path)) == path
+    assert mrp.load_fit(str(path)).design.formula == MODELS["correlated slopes, logit"][0]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_saved_file_may_be_read_by_whom_the_umask_allows(tmp_path):
+    before = os.umask(0o027)
+    try:
+        path = made("intercept only").save(tmp_path / "fit.nc")
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, OSError])
+def test_interrupted_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, interruption):
+    path = made("correlated slopes, logit").save(tmp_path / "fit.nc")
+    before = path.read_bytes()
+
+    def stop(self, filepath, **options):
+        Path(filepath).write_bytes(b"half a fi")
+        raise interruption
+
+    monkeypatch.setattr(xr.DataTree, "to_netcdf", stop)
+    with pytest.raises(interruption):
+        made("intercept only").save(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# --- what can't be saved --------------------------------------------------------------------------
+
+
+def test_functions_of_the_user_can_not_be_saved(tmp_path):
+    fit = fake_fit(
+        "y ~ double(x)", SURVEY, family="bernoulli", namespace={"double": lambda x: 2 * x}
+    )
+    assert len(mrp.predictions(fit, newdata=FRAME)) == len(FRAME)
+    message = (
+        "A fit can be saved only if its formula calls known functions, got ['double'] from "
+        "`namespace`. Compute those columns in the survey instead."
+    )
+    with raises(FitError, message):
+        fit.save(tmp_path / "fit.nc")
+    assert not list(tmp_path.iterdir())
+
+
+def test_levels_that_are_neither_text_nor_numbers_can_not_be_saved(tmp_path):
+    survey = SURVEY.assign(bracket=pd.cut(SURVEY["x"], 3))
+    fit = fake_fit("y ~ bracket", survey, family="bernoulli")
+    message = (
+        "A fit can be saved only if levels are strings or numbers, got Interval in 'bracket'. "
+        "Convert the column with `astype(str)` before making the model."
+    )
+    with raises(FitError, message):
+        fit.save(tmp_path / "fit.nc")
+
+
+def test_survey_that_parquet_does_not_take_can_be_left_out(tmp_path):
+    survey = SURVEY.assign(note=[{1}, "a", 2.5] * 30)
+    fit = fake_fit("y ~ x", survey, family="bernoulli")
+    with pytest.raises(
+        FitError,
+        match=r"\A`include_survey` needs a survey that can be written as parquet, which this one "
+        r"can't: .*note.*\. Convert the column, or pass include_survey=False\.\Z",
+    ):
+        fit.save(tmp_path / "fit.nc")
+    assert not list(tmp_path.iterdir())
+    loaded = mrp.load_fit(fit.save(tmp_path / "fit.nc", include_survey=False))
+    assert len(mrp.predictions(loaded, newdata=FRAME)) == len(FRAME)
+
+
+def test_folder_must_exist(tmp_path):
+    folder = tmp_path / "results"
+    message = f"`path` must be in a folder that exists, got {str(folder)!r}. Create it."
+    with raises(FitError, message):
+        made("intercept only").save(folder / "fit.nc")
+
+
+def test_folder_is_no_file(tmp_path):
+    message = (
+        f"`path` must name a file, got the folder {str(tmp_path)!r}. "
+        f"Add a name: {str(tmp_path / 'fit.nc')!r}."
+    )
+    with raises(FitError, message):
+        made("intercept only").save(tmp_path)
+
+
+# --- what can't be loaded -------------------------------------------------------------------------
+
+
+def test_file_that_is_not_there_is_refused(tmp_path):
+    path = tmp_path / "fit.nc"
+    message = f"`path` must name a saved fit, got {str(path)!r}: there is no such file."
+    with raises(FitError, message):
+        mrp.load_fit(path)
+
+
+def test_file_of_another_kind_is_refused(tmp_path):
+    rule = "`path` must name a file that Fit.save wrote, got"
+    text = tmp_path / "survey.csv"
+    text.write_text("state,n\nAL,3\n")
+    message = (
+        f"{rule} {str(text)!r}, which can't be read as one (OSError: Unable to synchronously open "
+        f"file (file signature not found))."
+    )
+    with raises(FitError, message):
+        mrp.load_fit(text)
+    other = tmp_path / "other.nc"
+    xr.Dataset({"x": 1.0}).to_netcdf(other, engine="h5netcdf")
+    message = (
+        f"{rule} {str(other)!r}, which can't be read as one (KeyError: 'Could not find node at "
+        f"mrp')."
+    )
+    with raises(FitError, message):
+        mrp.load_fit(other)
+
+
+def test_half_a_file_is_refused(tmp_path):
+    path = made("correlated slopes, logit").save(tmp_path / "fit.nc")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(FitError, match=r"\A`path` must name a file that Fit.save wrote, got .*\Z"):
+        mrp.load_fit(path)
+
+
+def test_file_of_another_format_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "FORMAT", 99)
+    path = made("intercept only").save(tmp_path / "fit.nc")
+    monkeypatch.undo()
+    message = (
+        "`path` must be a fit of file format 1, got 99. "
+        "Load it with the version of mrp that wrote it."
+    )
+    with raises(FitError, message):
+        mrp.load_fit(path)
+
+
+# --- without the survey ---------------------------------------------------------------------------
+
+
+def test_without_the_survey_new_data_must_be_given():
+    fit = dataclasses.replace(made("correlated slopes, logit"), survey=None)
+    message = (
+        "`newdata` must be given, as this fit was saved without its survey. Pass the rows to "
+        "predict, or save the fit with include_survey=True."
+    )
+    for verb in (mrp.predictions, mrp.avg_predictions):
+        with raises(DataError, message):
+            verb(fit)
+    for verb in (mrp.comparisons, mrp.avg_comparisons):
+        with raises(DataError, message):
+            verb(fit, variables="gender")
+
+
+def test_without_the_survey_there_is_no_typical_person():
+    fit = dataclasses.replace(made("correlated slopes, logit"), survey=None)
+    message = (
+        "`datagrid` can't tell what is typical, as this fit was saved without its survey. Make "
+        "the table yourself, or save the fit with include_survey=True."
+    )
+    with raises(DataError, message):
+        mrp.datagrid(fit, gender="Man")
+
+
+def test_without_the_survey_a_number_is_compared_as_told():
+    fit = made("correlated slopes, logit")
+    alone = dataclasses.replace(fit, survey=None)
+    message = (
+        "`variables` must say how to change the number 'military', as this fit was saved without "
+        "the survey that tells 0/1 from others. Write {'military': 1} for a step of one, "
+        "{'military': [0, 1]} for 1 against 0."
+    )
+    with raises(DataError, message):
+        mrp.avg_comparisons(alone, variables="military", newdata=FRAME)
+    found = mrp.avg_comparisons(alone, variables={"military": [0, 1]}, newdata=FRAME)
+    expected = mrp.avg_comparisons(fit, variables="military", newdata=FRAME)
+    xr.testing.assert_identical(found.draws, expected.draws)
+    with pytest.raises(RequestError):
+        mrp.avg_comparisons(alone, variables="miltary", newdata=FRAME)
+
+
+# --- a fresh process ------------------------------------------------------------------------------
+
+SCRIPT = """
+import json, sys
+import mrp
+fit = mrp.load_fit(sys.argv[1])
+frame = fit.survey
+tables = [
+    mrp.poststratify(fit, frame, by="state", wts=None).to_frame(),
+    mrp.avg_comparisons(fit, variables=list(fit.design.columns)).to_frame(),
+    mrp.predictions(fit, newdata=mrp.datagrid(fit, state=["AL", "VT"])).to_frame(),
+]
+repr(mrp.predictions(fit))
+heavy = ["pymc", "pytensor", "bambi", "nutpie", "matplotlib"]
+print(json.dumps({
+    "loaded": [name for name in heavy if name in sys.modules],
+    "estimates": [table["estimate"].tolist() for table in tables],
+}))
+"""
+
+
+def test_loaded_fit_predicts_without_pymc_bambi_and_matplotlib(tmp_path):
+    fit = made("splines, polynomials and slashes")
+    path = fit.save(tmp_path / "fit.nc")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SCRIPT, str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert not done.stderr
+    found = json.loads(done.stdout)
+    assert found["loaded"] == []
+    expected = [
+        mrp.poststratify(fit, SURVEY, by="state", wts=None),
+        mrp.avg_comparisons(fit, variables=list(fit.design.columns)),
+        mrp.predictions(fit, newdata=mrp.datagrid(fit, state=["AL", "VT"])),
+    ]
+    assert found["estimates"] == [e.to_frame()["estimate"].tolist() for e in expected]
