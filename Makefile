@@ -37,7 +37,7 @@ demo: $(STAMP) ## fit and poststratify the bundled survey, tables and pictures i
 	$(BIN)/mrp demo --out demo-output
 
 test: $(STAMP) ## run the tests, without the slow ones (more options: ARGS="-k frame -x")
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" $(ARGS)
 
 test-slow: $(STAMP) ## run only the slow tests
 	$(BIN)/python -m pytest -m slow $(ARGS)

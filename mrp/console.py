@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mrp.errors import FrameWarning, MRPError, SamplingWarning
+from mrp.errors import FrameWarning, MRPError, SamplingInterrupted, SamplingWarning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -169,9 +169,12 @@ def sample(model: Model, *, draws: int, tune: int, chains: int, seed: int) -> Fi
     KeyboardInterrupt
         The sampler was interrupted: a part of the draws is not what was asked for.
     """
-    say("Compiling the model (up to a minute without a sign of it), then sampling …")
+    say("Sampling …")
     with warnings.catch_warnings(record=True) as caught:
-        fit = model.sample(draws=draws, tune=tune, chains=chains, seed=seed)
+        try:
+            fit = model.sample(draws=draws, tune=tune, chains=chains, seed=seed)
+        except SamplingInterrupted:
+            raise KeyboardInterrupt from None
     if fit.info["draws"] < draws * chains:
         raise KeyboardInterrupt
     for warning in caught:

@@ -331,6 +331,7 @@ class DesignRows:
         return [*self.keys_of(names), *_integer_keys(self.groups[block.factor])]
 
     def keys_of(self, names: set[str]) -> list[NDArray[np.int64]]:
+        """Keys of what some of the components are in each row."""
         used = [array for name, array in self.values.items() if name in names]
         return [key for array in used for key in _integer_keys(array)]
 

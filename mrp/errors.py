@@ -36,6 +36,10 @@ class FitError(MRPError, RuntimeError):
     """A fit that can't be sampled, loaded or saved."""
 
 
+class SamplingInterrupted(FitError):
+    """Sampling was stopped by the user before there was anything to keep."""
+
+
 class SamplingWarning(UserWarning):
     """The sampler ran, but its draws should not be trusted as they are."""
 

@@ -9,13 +9,16 @@ enough to stay in the processor's cache and never more than a share of the memor
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from mrp.coefficients import Coefficients
 from mrp.design import DesignRows, unique_rows
@@ -211,10 +214,24 @@ def average(quantity: RowDraws, weights: Floats, group: NDArray[np.int64], group
     order = kept[np.argsort(group[first[kept]], kind="stable")]
     rows, weight, group = first[order], weight[order], group[first[order]]
     total = np.zeros((groups, quantity.size))
-    for block in blocks(len(rows), quantity.size):
-        values = quantity.values(rows[block])
-        starts = np.flatnonzero(np.diff(group[block], prepend=-1))
-        ends = np.append(starts[1:], len(values))
-        for start, end in zip(starts, ends, strict=True):
-            total[group[block][start]] += weight[block][start:end] @ values[start:end]
+
+    def sums(block: slice) -> tuple[NDArray[np.int64], Floats]:
+        return _sums_by_group(quantity.values(rows[block]), weight[block], group[block])
+
+    # the blocks are the parallel work: BLAS threads would only stand in their way
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+        for present, values in pool.map(sums, blocks(len(rows), quantity.size)):
+            total[present] += values
     return total / np.bincount(group, weights=weight, minlength=groups)[:, None]
+
+
+def _sums_by_group(
+    values: Floats, weight: Floats, group: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], Floats]:
+    """Groups of some rows, sorted by group, and the weighted sums (groups, draws) of each."""
+    starts = np.flatnonzero(np.diff(group, prepend=-1))
+    ends = np.append(starts[1:], len(values))
+    sums = np.empty((len(starts), values.shape[1]))
+    for k, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        sums[k] = weight[start:end] @ values[start:end]
+    return group[starts], sums

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pandas as pd
 
 from mrp.calls import FUNCTIONS
 from mrp.design import Design
-from mrp.errors import FormulaError
+from mrp.errors import FormulaError, RequestError, unknown
 from mrp.fit import Fit
 from mrp.frames import as_pandas
 from mrp.links import Link
@@ -24,6 +24,10 @@ from mrp.model.priors import Defaults, Priors, resolve
 if TYPE_CHECKING:
     import bambi
     import pymc as pm
+
+    from mrp.model.kernel.layout import Packed
+
+Engine = Literal["auto", "kernel", "pymc"]
 
 
 class Model:
@@ -175,6 +179,7 @@ class Model:
         chains: int = 4,
         seed: int | None = None,
         target_accept: float = 0.9,
+        engine: Engine = "auto",
         progress: bool = True,
     ) -> Fit:
         """Draw from the posterior with nutpie's No-U-Turn sampler.
@@ -189,6 +194,11 @@ class Model:
             Makes the run repeatable on the same machine and versions.
         target_accept
             Target acceptance rate of the step size adaptation.
+        engine
+            What computes the log density: "kernel" (compiled once for all models, starts at once),
+            "pymc" (the graph of `Model.pymc`, compiled for each model); "auto" takes the kernel
+            where the installed nutpie can run it. The posterior is the same; ``fit.info["engine"]``
+            says which ran.
         progress
             Whether to show progress, in a terminal or a notebook.
 
@@ -200,21 +210,31 @@ class Model:
         """
         sampling.check_sizes(draws=draws, tune=tune, chains=chains)
         sampling.check_target(target_accept)
+        if engine not in get_args(Engine):
+            raise RequestError(
+                unknown("engine", "name what computes the log density", engine, get_args(Engine))
+            )
         started = time.perf_counter()
-        tree = sampling.run_nutpie(
-            self.pymc,
-            keep=graph.variables(self._design, self._family),
-            draws=draws,
-            tune=tune,
-            chains=chains,
-            seed=seed,
-            target_accept=target_accept,
-            progress=progress,
-        )
+        run = sampling.Run(draws, tune, chains, seed, target_accept, progress)
+        if engine == "auto":
+            engine = "kernel" if sampling.kernel_runs() else "pymc"
+        if engine == "kernel":
+            tree = sampling.run_kernel(self._packed, self._design, self._family, run)
+        else:
+            keep = graph.variables(self._design, self._family)
+            tree = sampling.run_graph(self.pymc, run, keep=keep)
         seconds = time.perf_counter() - started
         report = sampling.diagnose(tree)
         sampling.warn_if_bad(report, chains)
-        return self._fit(tree, {"engine": "pymc", "seconds": seconds, "seed": seed, **report})
+        return self._fit(tree, {"engine": engine, "seconds": seconds, "seed": seed, **report})
+
+    @cached_property
+    def _packed(self) -> Packed:
+        """The model as the kernel reads it, in a geometry that is easy to sample."""
+        from mrp.model.kernel import geometry, layout
+
+        parts = (self._design, self._observed, self._priors, self._family, self._link)
+        return layout.pack(*parts, geometry.choose(*parts))
 
     def sample_prior(self, *, draws: int = 4000, seed: int | None = None) -> Fit:
         """Draw from the prior alone: every verb then answers for the prior.

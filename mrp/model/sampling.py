@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from mrp.errors import FitError, RequestError, SamplingWarning
+from mrp.errors import FitError, RequestError, SamplingInterrupted, SamplingWarning
 
 if TYPE_CHECKING:
     import pymc as pm
+
+    from mrp.design import Design
+    from mrp.model.families import Family
+    from mrp.model.kernel.layout import Packed
 
 RHAT_LIMIT = 1.01
 """Largest R-hat of a trustworthy fit (Vehtari, Gelman, Simpson, Carpenter and Bürkner 2021)."""
@@ -21,17 +27,19 @@ ESS_PER_CHAIN = 100
 DROPPED_STATS = ("fisher_distance", "gradient", "unconstrained_draw")
 
 
-def run_nutpie(
-    graph: pm.Model,
-    *,
-    keep: Sequence[str],
-    draws: int,
-    tune: int,
-    chains: int,
-    seed: int | None,
-    target_accept: float,
-    progress: bool,
-) -> xr.DataTree:
+@dataclass(frozen=True)
+class Run:
+    """How to run the sampler: the options of `Model.sample`."""
+
+    draws: int
+    tune: int
+    chains: int
+    seed: int | None
+    target_accept: float
+    progress: bool
+
+
+def run_graph(graph: pm.Model, run: Run, *, keep: Sequence[str]) -> xr.DataTree:
     """Sample a PyMC model with nutpie; interrupted, it keeps the draws that every chain has.
 
     Returns
@@ -43,15 +51,44 @@ def run_nutpie(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         compiled = nutpie.compile_pymc_model(graph)
+    return _run_nutpie(compiled, run, lambda posterior: posterior[list(keep)])
+
+
+def run_kernel(packed: Packed, design: Design, family: Family, run: Run) -> xr.DataTree:
+    """Sample with the kernel; the same groups and names as `run_graph` gives."""
+    from mrp.model.kernel.layout import unpack
+    from mrp.model.kernel.run import NAME, compiled
+
+    return _run_nutpie(
+        compiled(packed),
+        run,
+        lambda posterior: unpack(packed, design, family, posterior[NAME].to_numpy()),
+    )
+
+
+def kernel_runs() -> bool:
+    """Whether the installed nutpie has the interface that the kernel is called through."""
+    try:
+        importlib.import_module("mrp.model.kernel.run")
+    except (ImportError, AttributeError):
+        return False
+    return True
+
+
+def _run_nutpie(
+    compiled: Any, run: Run, parameters: Callable[[xr.Dataset], xr.Dataset]
+) -> xr.DataTree:
+    import nutpie
+
     try:
         trace = nutpie.sample(
             compiled,
-            draws=draws,
-            tune=tune,
-            chains=chains,
-            seed=seed,
-            target_accept=target_accept,
-            progress_bar=progress,
+            draws=run.draws,
+            tune=run.tune,
+            chains=run.chains,
+            seed=run.seed,
+            target_accept=run.target_accept,
+            progress_bar=run.progress,
             save_warmup=False,
         )
     except (RuntimeError, ValueError) as error:
@@ -60,24 +97,29 @@ def run_nutpie(
             f"The sampler stopped: {said}. Check the outcome and predictors for extreme values, "
             f"or give informative `priors`."
         ) from error
-    return _tidy(trace, keep, draws)
+    return _tidy(trace, run.draws, parameters)
 
 
-def _tidy(trace: xr.DataTree, keep: Sequence[str], draws: int) -> xr.DataTree:
-    posterior = trace["posterior"].to_dataset()[list(keep)].transpose("chain", "draw", ...)
-    stats = trace["sample_stats"].to_dataset()
+def _tidy(
+    trace: xr.DataTree, draws: int, parameters: Callable[[xr.Dataset], xr.Dataset]
+) -> xr.DataTree:
+    """The draws that every chain has, as named parameters, and what the sampler says of them."""
+    posterior, stats = trace["posterior"].to_dataset(), trace["sample_stats"].to_dataset()
     stats = stats.drop_vars([name for name in DROPPED_STATS if name in stats])
     count = int(stats["logp"].notnull().all("chain").sum())
     if count < draws:
         if not count:
-            raise FitError("Sampling was interrupted before every chain had a draw: none is kept.")
+            raise SamplingInterrupted(
+                "Sampling was interrupted before every chain had a draw: none is kept."
+            )
         warnings.warn(
             f"Sampling was interrupted: {count} of {draws} draws per chain are kept.",
             SamplingWarning,
-            stacklevel=4,  # whoever called Model.sample
+            stacklevel=5,  # whoever called Model.sample
         )
         posterior, stats = posterior.isel(draw=slice(count)), stats.isel(draw=slice(count))
-    return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats})
+    named = parameters(posterior).transpose("chain", "draw", ...)
+    return xr.DataTree.from_dict({"posterior": named, "sample_stats": stats})
 
 
 def check_sizes(**sizes: int) -> None:

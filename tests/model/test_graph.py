@@ -125,7 +125,9 @@ def test_the_density_is_bambi_s_where_effects_are_independent(
     for _ in range(2):
         point = {k: rng.normal(0, 0.5, v.shape) for k, v in ours.initial_point().items()}
         value, wanted = densities[0](point), densities[1](as_in_bambi(point))
-        assert float(value) == pytest.approx(float(wanted), rel=0, abs=1e-8)
+        # Bambi's 1 - exp(-exp(x)) loses digits where it is small
+        lost = 1e-6 if link == "cloglog" else 1e-8
+        assert float(value) == pytest.approx(float(wanted), rel=0, abs=lost)
 
 
 def as_in_bambi(point: dict[str, Any]) -> dict[str, Any]:

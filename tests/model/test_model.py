@@ -158,12 +158,18 @@ def test_what_is_no_table_is_refused():
             {"target_accept": 2},
             "`target_accept` must be between 0 and 1, got 2. Typical: 0.8 to 0.99.",
         ),
+        (
+            {"engine": "kernal"},
+            "`engine` must name what computes the log density, got 'kernal'. Available: "
+            "['auto', 'kernel', 'pymc']. Did you mean 'kernel'?",
+        ),
     ],
 )
 def test_sampling_options_are_checked_before_anything_is_compiled(
     options: Any, message: str, model: Model, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(sampling, "run_nutpie", None)
+    monkeypatch.setattr(sampling, "run_kernel", None)
+    monkeypatch.setattr(sampling, "run_graph", None)
     with raises(RequestError, message):
         model.sample(**options)
 

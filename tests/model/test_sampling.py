@@ -12,15 +12,16 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from mrp.errors import FitError, RequestError, SamplingWarning
+from mrp.errors import FitError, RequestError, SamplingInterrupted, SamplingWarning
 from mrp.fit import Fit
 from mrp.model import Model
 from mrp.model.sampling import (
+    Run,
     check_sizes,
     check_target,
     complaints,
     diagnose,
-    run_nutpie,
+    run_graph,
     warn_if_bad,
 )
 from tests.messages import raises, warns
@@ -83,12 +84,11 @@ def sampler(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return state
 
 
-OPTIONS = {"tune": 5, "chains": 4, "seed": 1, "target_accept": 0.9, "progress": False}
 KEEP = ["age", "Intercept"]
 
 
 def run(draws: int = 500) -> xr.DataTree:
-    return run_nutpie(None, keep=KEEP, draws=draws, **OPTIONS)
+    return run_graph(None, Run(draws, 5, 4, 1, 0.9, False), keep=KEEP)
 
 
 # --- what is kept ---------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def test_an_interrupted_run_keeps_the_draws_that_every_chain_has(sampler: dict[s
 def test_a_run_interrupted_before_any_draw_keeps_nothing(sampler: dict[str, Any]):
     sampler["trace"] = interrupted(made_draws(), [40, 0, 3, 40])
     message = "Sampling was interrupted before every chain had a draw: none is kept."
-    with raises(FitError, message):
+    with raises(SamplingInterrupted, message):
         run()
 
 
@@ -269,7 +269,7 @@ def test_warnings_point_at_the_line_that_asked_for_draws(
     )
     sampler["trace"] = interrupted(trace, [40, 31, 500, 33])
     with pytest.warns(SamplingWarning) as caught:
-        Model("y ~ age", people).sample(draws=500, tune=5, seed=1, progress=False)
+        Model("y ~ age", people).sample(draws=500, tune=5, seed=1, engine="pymc", progress=False)
     assert [str(w.message).split(":")[0] for w in caught] == [
         "Sampling was interrupted",
         "The draws may not represent the posterior",

@@ -1,0 +1,158 @@
+"""From `Model(...)` to a `Fit`: seconds, CPU seconds, effective draws per second, peak memory.
+
+Four chains of 1,000 + 1,000 draws, each measurement in a process of its own: the kernel, the PyMC
+graph with nutpie, and Bambi's default (its own model, without correlations, PyMC's sampler). A
+first run starts with empty compilation caches, a later run finds them filled. Then the kernel alone
+as respondents, cells and groups grow, and its gradient beside the elementary functions it needs.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+
+import numpy as np
+import pandas as pd
+
+import mrp
+
+FORMULA = mrp.testing.FORMULA
+RAINEY = (
+    "contacted ~ district_competitiveness * electoral_rules + (1 | district_id)"
+    " + (1 + district_competitiveness | election_id)"
+)
+ENGINES = ("kernel", "pymc", "bambi")
+RESPONDENTS = (3_000, 30_000, 300_000)
+GROUPS = (50, 500, 5_000)
+
+
+def main():
+    measured = {}
+    for engine in ENGINES:
+        with tempfile.TemporaryDirectory() as caches:
+            environment = {
+                **os.environ,
+                "NUMBA_CACHE_DIR": f"{caches}/numba",
+                "PYTENSOR_FLAGS": f"base_compiledir={caches}/pytensor",
+            }
+            for run in ("first", "later"):
+                measured[f"ces, {engine}, {run} run"] = alone("ces", engine, environment)
+    measured["rainey2015, kernel, later run"] = alone("rainey2015", "kernel", os.environ)
+    for size in RESPONDENTS:
+        measured[f"{size} respondents, kernel"] = alone(f"respondents={size}", "kernel", os.environ)
+    for size in GROUPS:
+        measured[f"{size} groups, kernel"] = alone(f"groups={size}", "kernel", os.environ)
+    measured["gradient of the ces model"] = alone("gradient", "kernel", os.environ)
+    print(json.dumps(measured))
+
+
+def alone(case, engine, environment):
+    """One measurement in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.sampling", case, engine]
+    run = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def measure(case, engine):
+    """Fit one model and report."""
+    formula, survey, priors = problem(case)
+    started, cpu = time.perf_counter(), time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = mrp.Model(formula, survey, family="bernoulli", priors=priors)
+        if engine == "bambi":
+            import arviz_stats
+
+            trace = model.bambi.fit(draws=1000, tune=1000, chains=4, random_seed=1)
+            seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+            ess = arviz_stats.ess(trace["posterior"].to_dataset(), method="bulk")
+            least = min(float(array.min()) for array in ess.data_vars.values())
+            sampled = {"ess_bulk": least}
+        else:
+            fit = model.sample(engine=engine, seed=1, progress=False)
+            seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+            names = ("ess_bulk", "ess_bulk_at", "rhat", "divergences")
+            sampled = {name: fit.info[name] for name in names}
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return {
+        "seconds": round(seconds, 2),
+        "cpu_seconds": round(cpu + used[1].ru_utime, 2),
+        "least_bulk_ess_per_second": round(sampled["ess_bulk"] / seconds, 1),
+        "peak_memory_gib": round(sum(u.ru_maxrss for u in used) / 2**20, 2),
+        **sampled,
+    }
+
+
+def problem(case):
+    """Formula, survey and priors of a case."""
+    if case == "ces":
+        return FORMULA, mrp.load_dataset("ces_survey"), "brms"
+    if case == "rainey2015":
+        return RAINEY, mrp.load_dataset("rainey2015"), "brms"
+    name, size = case.split("=")
+    if name == "respondents":
+        scale = int(size) // 3000
+        return FORMULA, mrp.simulate_survey(seed=1, scale=scale).survey, None
+    return "y ~ x + (1 + x | group)", grouped(int(size)), None
+
+
+def grouped(groups, respondents=60_000):
+    """A survey with so many groups, whose intercepts and slopes vary."""
+    rng = np.random.default_rng(1)
+    group = rng.integers(groups, size=respondents)
+    x = rng.integers(0, 2, respondents)
+    intercept, slope = 0.5 * rng.normal(size=(2, groups))
+    eta = -0.5 + intercept[group] + (0.3 + slope[group]) * x
+    y = rng.random(respondents) < 1 / (1 + np.exp(-eta))
+    return pd.DataFrame({"y": y.astype(int), "x": x, "group": group})
+
+
+def gradient():
+    """Seconds of one gradient, and of the exp and log1p of as many numbers, alone."""
+    from numba import njit
+
+    from mrp.model.kernel.arithmetic import fast_exp, fast_log1p
+
+    @njit(fastmath={"contract"}, error_model="numpy")
+    def floor(eta, first, second):
+        for i in range(len(eta)):
+            first[i] = fast_exp(-abs(eta[i]))
+            second[i] = fast_log1p(first[i])
+
+    formula, survey, priors = problem("ces")
+    packed = mrp.Model(formula, survey, family="bernoulli", priors=priors)._packed
+    q = packed.geometry.start + 0.1
+    eta = np.random.default_rng(0).normal(size=int(packed.ints[1]))
+    first, second = np.empty_like(eta), np.empty_like(eta)
+    ours = microseconds(lambda: packed.log_density(q))
+    least = microseconds(lambda: floor(eta, first, second))
+    return {
+        "rows": len(eta),
+        "microseconds": round(ours, 1),
+        "exp_and_log1p_microseconds": round(least, 1),
+        "ratio": round(ours / least, 2),
+    }
+
+
+def microseconds(function, repeats=5000):
+    function()
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        for _ in range(repeats // 5):
+            function()
+        times.append((time.perf_counter() - started) / (repeats // 5))
+    return 1e6 * min(times)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        main()
+    elif sys.argv[1] == "gradient":
+        print(json.dumps(gradient()))
+    else:
+        print(json.dumps(measure(*sys.argv[1:])))
