@@ -320,6 +320,11 @@ class DesignRows:
         arrays = [*self.values.values(), *self.groups.values()]
         return [key for array in arrays for key in _integer_keys(array)]
 
+    @cached_property
+    def distinct(self) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+        """First row of each distinct one, and each row's number among them; see `unique_rows`."""
+        return unique_rows(self.keys, self.n)
+
     def population_keys(self) -> list[NDArray[np.int64]]:
         """Keys of what the population-level part and the offsets depend on."""
         names = {coding.component for term in self.design.terms for coding in term.codings}

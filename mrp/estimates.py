@@ -28,6 +28,8 @@ KEPT_BYTES = 256 * 2**20
 """Draws up to this size are kept; larger ones are made again when asked for."""
 SHOWN_ROWS = 10
 """Rows that a rendering shows from the top and from the bottom of a long table."""
+MOST_DECIMALS = 6
+"""Decimals that a rendering shows at the most."""
 COLUMNS = ("estimate", "std_error", "conf_low", "conf_high")
 """Columns of `to_frame` after the labels."""
 
@@ -319,7 +321,13 @@ def _coordinate(column: pd.Series) -> NDArray[Any]:
 
 
 def _formatted(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the decimals that show two digits of the typical standard error."""
+    errors = table["std_error"].to_numpy()
+    positive = errors[np.isfinite(errors) & (errors > 0)]
+    typical = float(np.median(positive)) if len(positive) else 0.01
+    digits = 2 - int(np.ceil(np.log10(typical)))
+    decimals = min(max(digits, 3 if typical < 1 else 0), MOST_DECIMALS)
     shown = table.copy()
     for name in COLUMNS:
-        shown[name] = [f"{value:.3g}" for value in table[name]]
+        shown[name] = [f"{value:.{decimals}f}" for value in table[name]]
     return shown

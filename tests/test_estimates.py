@@ -335,10 +335,18 @@ def test_terminal_shows_the_table_and_what_it_is():
     )
     assert repr(estimate) == (
         "state estimate std_error conf_low conf_high\n"
-        "   AL      0.3     0.294    0.015      0.67\n"
-        "   CA        1         0        1         1\n"
+        "   AL    0.300     0.294    0.015     0.670\n"
+        "   CA    1.000     0.000    1.000     1.000\n"
         "average defund; mean and 95% equal-tailed interval of 4 prior draws"
     )
+
+
+@pytest.mark.parametrize(
+    ("spread", "shown"), [(0.002, "0.5000"), (0.1, "0.500"), (30.0, "0"), (1e-9, "0.500000")]
+)
+def test_decimals_show_two_digits_of_the_standard_error(spread, shown):
+    draws = 0.5 + spread * np.array([[-1.0, 1.0, -1.0, 1.0]])
+    assert repr(of({"state": ["AL"]}, draws)).splitlines()[1].split()[1] == shown
 
 
 def test_notebook_shows_the_same_table_and_escapes_it():
@@ -363,7 +371,7 @@ def test_longer_table_is_shown_by_its_ends_and_says_how_long_it_is():
     assert shown == [*(f"S{k}" for k in range(10)), "…", *(f"S{k}" for k in range(51, 61))]
     assert lines[-1] == ("61 x average y; mean and 95% equal-tailed interval of 40 posterior draws")
     expected = estimate.to_frame()["estimate"].iloc[[9, 51]]
-    assert [lines[10].split()[1], lines[12].split()[1]] == [f"{x:.3g}" for x in expected]
+    assert [lines[10].split()[1], lines[12].split()[1]] == [f"{x:.3f}" for x in expected]
     assert estimate._repr_html_().count("<tr>") == 10 + 1 + 10
 
 

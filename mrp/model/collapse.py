@@ -77,7 +77,8 @@ class Observed:
 
     def sd(self, columns: Floats) -> Floats:
         """Standard deviation over respondents (divided by n, as numpy's) of each column."""
-        return np.sqrt(self.mean((columns - self.mean(columns)) ** 2))
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.sqrt(self.mean((columns - self.mean(columns)) ** 2))
 
 
 def observe(rows: DesignRows, outcome: Outcome, family: Family, *, collapse: bool) -> Observed:
@@ -88,10 +89,9 @@ def observe(rows: DesignRows, outcome: Outcome, family: Family, *, collapse: boo
         return Observed(
             outcome.name, rows, y, np.ones(len(y)), trials, np.zeros(len(y)), 0.0, collapsed=False
         )
-    keys = list(rows.keys)
+    first, index = rows.distinct
     if family.name == "negativebinomial":
-        keys.append(y.astype(np.int64))
-    first, index = unique_rows(keys, len(rows))
+        first, index = unique_rows([index, y.astype(np.int64)], len(rows))
 
     def total(values: Floats) -> Floats:
         return np.bincount(index, weights=values, minlength=len(first)).astype(np.float64)

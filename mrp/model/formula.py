@@ -470,6 +470,17 @@ def read_outcome(description: Any, survey: pd.DataFrame, where: Any) -> Outcome:
     return Outcome(name, _outcome_numbers(name, column, column=part.name))
 
 
+def outcome_values(values: Any, outcome: Outcome) -> NDArray[np.float64]:
+    """Other values of an outcome, one for each respondent."""
+    array = np.asarray(values)
+    if array.shape != outcome.values.shape:
+        raise DataError(
+            f"`values` must have one outcome for each of {len(outcome.values)} respondents, got "
+            f"shape {array.shape}. Fit another survey with `with_data`."
+        )
+    return _outcome_numbers(outcome.name, array)
+
+
 def _proportion(name: str, call: Any, survey: pd.DataFrame, where: Any) -> Outcome:
     if len(call.args) != 2:
         raise FormulaError(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -18,7 +20,7 @@ from mrp.links import Link
 from mrp.model import graph, prior_draws, sampling
 from mrp.model.collapse import Observed, observe
 from mrp.model.families import FamilyName, check_outcome, find
-from mrp.model.formula import Outcome, learn
+from mrp.model.formula import Outcome, learn, outcome_values
 from mrp.model.priors import Defaults, Priors, resolve
 
 if TYPE_CHECKING:
@@ -88,15 +90,72 @@ class Model:
         self._family, self._link = find(family, link)
         self._survey = as_pandas(data, "data")
         self._namespace = dict(namespace or {})
-        self._given_priors = priors
+        self._given_priors, self._correlated, self._collapse = priors, correlated, collapse
         self._design, self._outcome = learn(
             formula, self._survey, correlated=correlated, namespace=self._namespace
         )
+        self._rows = self._design.rows(self._survey, argument="data")
+        self._observe()
+
+    def _observe(self) -> None:
+        """Collect the outcome by design row and scale the priors by it."""
         check_outcome(self._family, self._outcome)
-        rows = self._design.rows(self._survey, argument="data")
-        self._observed = observe(rows, self._outcome, self._family, collapse=collapse)
+        self._observed = observe(self._rows, self._outcome, self._family, collapse=self._collapse)
         self._priors = resolve(
-            priors, self._design, self._observed, self._outcome, self._family, self._link
+            self._given_priors,
+            self._design,
+            self._observed,
+            self._outcome,
+            self._family,
+            self._link,
+        )
+
+    def with_outcome(self, values: Any) -> Model:
+        """The same model of another outcome of the same respondents.
+
+        Design rows are used again, so that refits (of simulated outcomes, or of several questions
+        of one survey) cost little more than sampling.
+
+        Parameters
+        ----------
+        values
+            Outcome of each respondent (n,), in the survey's order: 0/1, successes, counts or
+            measurements. Trials stay as they are.
+
+        Raises
+        ------
+        DataError
+            The values are not one for each respondent, or not ones that the family can produce.
+
+        Examples
+        --------
+        >>> import mrp
+        >>> survey = mrp.load_dataset("simulated_survey")
+        >>> model = mrp.Model("defund ~ age + (1 | state)", survey, family="bernoulli")
+        >>> model.with_outcome(1 - survey["defund"]).outcome.values[:5]
+        array([0., 1., 1., 0., 1.])
+        """
+        outcome = replace(self._outcome, values=outcome_values(values, self._outcome))
+        other = copy.copy(self)
+        for made in ("pymc", "bambi", "_packed"):
+            other.__dict__.pop(made, None)
+        other._outcome = outcome
+        if outcome.name in self._survey.columns:
+            other._survey = self._survey.assign(**{outcome.name: outcome.values})
+        other._observe()
+        return other
+
+    def with_data(self, data: Any) -> Model:
+        """The same formula, family and priors for another survey; levels are learned from it."""
+        return Model(
+            self.formula,
+            data,
+            family=self._family.name,
+            link=self._link,
+            priors=self._given_priors,
+            correlated=self._correlated,
+            collapse=self._collapse,
+            namespace=self._namespace,
         )
 
     @property
@@ -178,7 +237,7 @@ class Model:
         tune: int = 1000,
         chains: int = 4,
         seed: int | None = None,
-        target_accept: float = 0.9,
+        target_accept: float = 0.95,
         engine: Engine = "auto",
         progress: bool = True,
     ) -> Fit:
@@ -205,8 +264,8 @@ class Model:
         Returns
         -------
         The posterior draws. A bad R-hat, effective sample size or a divergence gives one
-        `SamplingWarning`. Interrupted (Ctrl-C, the stop button), it keeps the draws that every
-        chain has and says how many.
+        `SamplingWarning`. Interrupted (Ctrl-C, the stop button), it keeps the chains and draws
+        that make most of the run and says how many.
         """
         sampling.check_sizes(draws=draws, tune=tune, chains=chains)
         sampling.check_target(target_accept)
@@ -219,6 +278,7 @@ class Model:
         if engine == "auto":
             engine = "kernel" if sampling.kernel_runs() else "pymc"
         if engine == "kernel":
+            self._warn_if_separated()
             tree = sampling.run_kernel(self._packed, self._design, self._family, run)
         else:
             keep = graph.variables(self._design, self._family)
@@ -227,6 +287,12 @@ class Model:
         report = sampling.diagnose(tree)
         sampling.warn_if_bad(report, chains)
         return self._fit(tree, {"engine": engine, "seconds": seconds, "seed": seed, **report})
+
+    def _warn_if_separated(self) -> None:
+        at = self._packed.geometry.unsettled
+        if at is not None and self.family in ("bernoulli", "binomial"):
+            named = [(label, term.name) for term in self._design.terms for label in term.labels]
+            sampling.warn_if_separated(*named[at])
 
     @cached_property
     def _packed(self) -> Packed:

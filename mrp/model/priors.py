@@ -301,7 +301,13 @@ def bambi_defaults(
     """Bambi's weakly informative priors, scaled by the standard deviations of the predictors."""
     gaussian = family.name == "gaussian"
     y_mean = float(np.mean(outcome.values)) if gaussian else 0.0
-    y_sd = float(np.std(outcome.values)) if gaussian else 1.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        y_sd = float(np.std(outcome.values)) if gaussian else 1.0
+    if not np.isfinite(y_sd):
+        raise DataError(
+            f"`data` must have values of the outcome {outcome.name!r} whose squares are finite, "
+            f"got up to {np.abs(outcome.values).max():.3g}. Divide the outcome by its size."
+        )
     if y_sd == 0:
         raise DataError(
             f"`data` must have different values in the outcome {outcome.name!r}, got only "
@@ -380,8 +386,13 @@ def _binary_sigma(term: Term, columns: Floats, observed: Observed) -> Floats:
 
 
 def _sd(name: str, term: Term, columns: Floats, observed: Observed) -> Floats:
-    """Standard deviation of each of a term's columns, none of them zero."""
+    """Standard deviation of each of a term's columns, none of them zero or infinite."""
     sd = observed.sd(columns)
+    if not np.isfinite(sd).all():
+        raise DataError(
+            f"`data` must have values of {name!r} whose squares are finite, got up to "
+            f"{np.abs(columns).max():.3g}. Divide the column by its size, or take logarithms."
+        )
     if (sd == 0).any():
         constant = [label for label, one in zip(term.labels, sd, strict=True) if one == 0]
         raise DataError(

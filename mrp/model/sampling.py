@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from mrp.errors import FitError, RequestError, SamplingInterrupted, SamplingWarning
 
@@ -40,7 +41,7 @@ class Run:
 
 
 def run_graph(graph: pm.Model, run: Run, *, keep: Sequence[str]) -> xr.DataTree:
-    """Sample a PyMC model with nutpie; interrupted, it keeps the draws that every chain has.
+    """Sample a PyMC model with nutpie; interrupted, it keeps what it has.
 
     Returns
     -------
@@ -106,20 +107,36 @@ def _tidy(
     """The draws that every chain has, as named parameters, and what the sampler says of them."""
     posterior, stats = trace["posterior"].to_dataset(), trace["sample_stats"].to_dataset()
     stats = stats.drop_vars([name for name in DROPPED_STATS if name in stats])
-    count = int(stats["logp"].notnull().all("chain").sum())
-    if count < draws:
-        if not count:
-            raise SamplingInterrupted(
-                "Sampling was interrupted before every chain had a draw: none is kept."
-            )
+    lengths = stats["logp"].notnull().sum("draw").to_numpy()
+    if (lengths < draws).any():
+        kept, count = _kept(lengths)
         warnings.warn(
-            f"Sampling was interrupted: {count} of {draws} draws per chain are kept.",
+            f"Sampling was interrupted: {count} of {draws} draws of {len(kept)} of {len(lengths)} "
+            f"chains are kept.",
             SamplingWarning,
             stacklevel=5,  # whoever called Model.sample
         )
-        posterior, stats = posterior.isel(draw=slice(count)), stats.isel(draw=slice(count))
+        there = {"chain": kept, "draw": slice(count)}
+        numbers = {"chain": np.arange(len(kept))}
+        posterior = posterior.isel(there).assign_coords(numbers)
+        stats = stats.isel(there).assign_coords(numbers)
     named = parameters(posterior).transpose("chain", "draw", ...)
     return xr.DataTree.from_dict({"posterior": named, "sample_stats": stats})
+
+
+def _kept(lengths: NDArray[np.int64]) -> tuple[NDArray[np.intp], int]:
+    """Chains, and draws of each, that keep most of an interrupted run: two chains or more if any.
+
+    Chains that had to wait for a core may not have begun.
+    """
+    longest = np.sort(lengths)[::-1]
+    totals = longest * np.arange(1, len(lengths) + 1)
+    if len(lengths) > 1 and longest[1] > 0:
+        totals[0] = 0  # one chain can't be compared with another
+    count = int(longest[int(np.argmax(totals))])
+    if not count:
+        raise SamplingInterrupted("Sampling was interrupted before the first draw: none is kept.")
+    return np.flatnonzero(lengths >= count), count
 
 
 def check_sizes(**sizes: int) -> None:
@@ -203,6 +220,17 @@ def complaints(report: dict[str, Any], chains: int) -> list[str]:
                 f"(under {least})"
             )
     return said
+
+
+def warn_if_separated(label: str, named: str) -> None:
+    """Warn that a coefficient's likelihood has no maximum and its prior no end."""
+    warnings.warn(
+        f"The coefficient of {label} may have no end: the outcome is separated by it, and its "
+        f"prior does not hold it. Give it a proper one, such as "
+        f"priors={{'defaults': 'brms', {named!r}: 'normal(0, 2.5)'}}.",
+        SamplingWarning,
+        stacklevel=4,  # whoever called Model.sample
+    )
 
 
 def warn_if_bad(report: dict[str, Any], chains: int) -> None:

@@ -185,7 +185,10 @@ def _labels(estimates: Estimates) -> tuple[list[str], tuple[str, ...]]:
         differ = without_id
     if not differ:
         return estimates.names, ()
-    same = [name for name in table.columns if name not in differ and name != "rowid"]
+    # the value that a row has of the variable which the contrast changes says nothing
+    contrasted = set(table["term"]) if "contrast" in table else set()
+    silent = {"rowid", *differ, *contrasted}
+    same = [name for name in table.columns if name not in silent]
     shared = tuple(f"{name}: {table[name].iloc[0]}" for name in same)
     return replace(estimates, labels=table[differ]).names, shared
 

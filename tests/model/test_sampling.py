@@ -122,20 +122,35 @@ def test_the_options_reach_the_sampler(sampler: dict[str, Any]):
     }
 
 
-def test_an_interrupted_run_keeps_the_draws_that_every_chain_has(sampler: dict[str, Any]):
+@pytest.mark.parametrize(
+    ("lengths", "chains", "count"),
+    [
+        ([40, 31, 500, 33], [0, 1, 2, 3], 31),
+        ([400, 390, 0, 0], [0, 1], 390),  # two chains had to wait for a core
+        ([0, 400, 3, 390], [1, 3], 390),
+        ([0, 0, 7, 0], [2], 7),
+        ([500, 500, 500, 499], [0, 1, 2, 3], 499),
+    ],
+)
+def test_an_interrupted_run_keeps_most_of_what_it_has(
+    lengths: list[int], chains: list[int], count: int, sampler: dict[str, Any]
+):
     trace = made_draws()
-    sampler["trace"] = interrupted(trace, [40, 31, 500, 33])
-    message = "Sampling was interrupted: 31 of 500 draws per chain are kept."
+    sampler["trace"] = interrupted(trace, lengths)
+    message = (
+        f"Sampling was interrupted: {count} of 500 draws of {len(chains)} of 4 chains are kept."
+    )
     with warns(SamplingWarning, message):
         kept = run()
-    first = trace["posterior"].to_dataset()[KEEP].isel(draw=slice(31))
+    first = trace["posterior"].to_dataset()[KEEP].isel(chain=chains, draw=slice(count))
+    first = first.assign_coords(chain=np.arange(len(chains)))
     xr.testing.assert_equal(kept["posterior"].to_dataset(), first)
-    assert kept["sample_stats"].sizes["draw"] == 31
+    assert kept["sample_stats"].sizes == {"chain": len(chains), "draw": count}
 
 
 def test_a_run_interrupted_before_any_draw_keeps_nothing(sampler: dict[str, Any]):
-    sampler["trace"] = interrupted(made_draws(), [40, 0, 3, 40])
-    message = "Sampling was interrupted before every chain had a draw: none is kept."
+    sampler["trace"] = interrupted(made_draws(), [0, 0, 0, 0])
+    message = "Sampling was interrupted before the first draw: none is kept."
     with raises(SamplingInterrupted, message):
         run()
 

@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 
 ROUNDS = 25
 """Rounds of least squares; the last ones move little."""
+SETTLED = 0.5
+"""Largest change of a linear predictor in the last round of a search that has settled."""
 LARGEST_STEP = 5.0
 """Largest change of a linear predictor in one round."""
 SMALLEST_SD = 0.05
@@ -90,7 +92,8 @@ def choose(
     for _ in range(ROUNDS):
         hessian = (columns * working.weight[:, None]).T @ columns + np.diag(precision)
         gradient = columns.T @ working.score - precision * (state.phi - location)
-        state.phi = state.phi + _limited(_solve(hessian, gradient), columns)
+        step = _limited(_solve(hessian, gradient), columns)
+        state.phi = state.phi + step
         working = _working(predictor(), observed, family, link, state)
         for b, (g, z) in enumerate(zip(index, loadings, strict=True)):
             information = _information(g, z, z, working.weight, sizes[b])
@@ -102,7 +105,15 @@ def choose(
             second = np.einsum("gi,gj->gij", state.effects[b], state.effects[b]) + spread
             state.covariances[b] = _floored(second.mean(axis=0))
             working = _working(predictor(), observed, family, link, state)
-    return _geometry(design, family, state, working, columns, precision, index, loadings)
+    geometry = _geometry(design, family, state, working, columns, precision, index, loadings)
+    return replace(geometry, unsettled=_running_away(step, columns))
+
+
+def _running_away(step: Floats, columns: Floats) -> int | None:
+    """The coefficient that moved most in the last round, if it moved the linear predictor much."""
+    if np.abs(columns @ step).max(initial=0.0) < SETTLED:
+        return None
+    return int(np.argmax(np.abs(step) * columns.std(axis=0)))
 
 
 def _geometry(

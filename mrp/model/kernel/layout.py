@@ -117,6 +117,9 @@ class Geometry:
         For each block, what its groups' effects are centred and scaled by.
     start
         A point q from which sampling can start (dim,).
+    unsettled
+        Position of a population-level coefficient that was still running away when the search for
+        the start ended; None if all had settled.
     """
 
     shift: Floats
@@ -125,6 +128,7 @@ class Geometry:
     start: Floats
     followed: int | None = None
     curvature: Floats | None = None
+    unsettled: int | None = None
 
 
 @dataclass(frozen=True)

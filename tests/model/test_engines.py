@@ -1,0 +1,200 @@
+"""The kernel's fits: the posterior of the graph and of brms, and clear words where it fails."""
+
+import arviz_stats
+import numpy as np
+import pandas as pd
+import pytest
+
+import mrp
+from mrp.errors import DataError, FitError, SamplingWarning
+from tests.messages import raises, warns
+
+RAINEY = (
+    "contacted ~ district_competitiveness * electoral_rules + (1 | district_id)"
+    " + (1 + district_competitiveness | election_id)"
+)
+# Printed by brms after 10 chains of 2,000 draws: mean, standard deviation, bulk ESS.
+PRINTED = {
+    "1|district_id_sigma": (0.52, 0.08, 2641),
+    "1|election_id_sigma": (0.64, 0.51, 2851),
+    "district_competitiveness|election_id_sigma": (1.00, 0.91, 173),
+    "election_id_cor[Intercept, district_competitiveness]": (-0.06, 0.57, 1752),
+    "Intercept": (-2.39, 0.76, 2798),
+    "district_competitiveness": (1.41, 1.16, 190),
+    "electoral_rules[SMD]": (-0.74, 1.02, 2102),
+    "district_competitiveness:electoral_rules[SMD]": (3.09, 1.57, 126),
+}
+
+
+@pytest.fixture(scope="module")
+def rainey(real_data):
+    survey = real_data("rainey2015")
+    return mrp.Model(RAINEY, survey, family="bernoulli", priors="brms").sample(
+        seed=1, progress=False
+    )
+
+
+def test_many_small_districts_in_few_elections_are_sampled_well_by_default(rainey):
+    assert rainey.info["engine"] == "kernel"
+    assert rainey.info["divergences"] <= 5
+    assert rainey.info["rhat"] < 1.01
+    assert rainey.info["ess_bulk"] > 400
+
+
+def test_rainey_posterior_is_that_of_brms(rainey):
+    summary = rainey.summary().loc[list(PRINTED)]
+    printed = pd.DataFrame(PRINTED, index=["mean", "sd", "ess"]).T
+    error = np.hypot(summary["mcse_mean"], printed["sd"] / np.sqrt(printed["ess"]))
+    rounding = 0.005
+    excess = (summary["mean"] - printed["mean"]).abs() - rounding
+    assert (excess / error).max() < 4
+    # relative error of a standard deviation, about; brms' chains had not quite met
+    assert np.log(summary["sd"] / printed["sd"]).abs().max() < 0.35
+
+
+@pytest.fixture(scope="module")
+def survey():
+    rng = np.random.default_rng(1)
+    n = 400
+    group = rng.integers(12, size=n)
+    x = rng.normal(size=n)
+    eta = 0.3 + rng.normal(size=12)[group] * 0.6 + (0.5 + 0.3 * rng.normal(size=12)[group]) * x
+    y = (rng.random(n) < 1 / (1 + np.exp(-eta))).astype(int)
+    return pd.DataFrame({"y": y, "x": x.round(1), "g": group})
+
+
+@pytest.mark.filterwarnings("ignore::mrp.errors.SamplingWarning")
+def test_kernel_and_graph_have_the_same_posterior(survey):
+    model = mrp.Model("y ~ x + (1 + x | g)", survey, family="bernoulli")
+    summaries = []
+    for engine in ("kernel", "pymc"):
+        fit = model.sample(draws=500, tune=500, seed=2, engine=engine, progress=False)
+        assert fit.info["engine"] == engine
+        summaries.append(fit.summary(group_effects=True))
+    ours, theirs = summaries
+    assert ours.index.tolist() == theirs.index.tolist()
+    error = np.hypot(ours["mcse_mean"], theirs["mcse_mean"])
+    assert ((ours["mean"] - theirs["mean"]) / error).abs().max() < 4.5
+    spread = np.hypot(ours["mcse_sd"], theirs["mcse_sd"])
+    assert ((ours["sd"] - theirs["sd"]) / spread).abs().max() < 4.5
+
+
+@pytest.mark.parametrize("family", ["gaussian", "poisson", "negativebinomial"])
+def test_other_families_recover_what_they_were_simulated_from(family):
+    rng = np.random.default_rng(4)
+    n, groups = 4000, 20
+    g, x = rng.integers(groups, size=n), rng.normal(size=n).round(1)
+    eta = 1.0 + 0.5 * x + 0.4 * rng.normal(size=groups)[g]
+    y = {
+        "gaussian": lambda: eta + 0.7 * rng.normal(size=n),
+        "poisson": lambda: rng.poisson(np.exp(eta)),
+        "negativebinomial": lambda: rng.poisson(np.exp(eta) * rng.gamma(3.0, 1 / 3.0, size=n)),
+    }[family]()
+    data = pd.DataFrame({"y": y, "x": x, "g": g})
+    fit = mrp.Model("y ~ x + (1 | g)", data, family=family).sample(
+        draws=500, tune=500, seed=1, progress=False
+    )
+    summary = fit.summary()
+    truth = {"x": 0.5, "1|g_sigma": 0.4}
+    truth |= {"gaussian": {"sigma": 0.7}, "negativebinomial": {"alpha": 3.0}}.get(family, {})
+    for name, value in truth.items():
+        row = summary.loc[name]
+        assert abs(row["mean"] - value) < 3.5 * row["sd"], name
+    assert fit.info["divergences"] == 0
+
+
+@pytest.mark.filterwarnings("ignore::mrp.errors.SamplingWarning")
+def test_a_fit_is_repeatable_by_its_seed(survey):
+    model = mrp.Model("y ~ x + (1 | g)", survey, family="bernoulli")
+    first, again, other = (
+        model.sample(draws=200, tune=200, seed=seed, progress=False).parameters
+        for seed in (5, 5, 6)
+    )
+    assert first.equals(again)
+    assert not first.equals(other)
+
+
+def test_draws_of_the_kernel_are_not_autocorrelated_where_effects_are_many(survey):
+    fit = mrp.Model("y ~ x + (1 + x | g)", survey, family="bernoulli").sample(
+        seed=3, progress=False
+    )
+    ess = arviz_stats.ess(fit.parameters, method="bulk")
+    assert float(ess["1|g"].min()) > 1000
+    assert float(ess["x"]) > 1000
+
+
+# --- refits ---------------------------------------------------------------------------------------
+
+
+def test_another_outcome_gives_the_model_of_a_survey_with_that_outcome(survey):
+    model = mrp.Model("y ~ x + (1 | g)", survey, family="bernoulli")
+    model.pymc  # noqa: B018 - must not be handed on
+    flipped = model.with_outcome(1 - survey["y"])
+    fresh = mrp.Model("y ~ x + (1 | g)", survey.assign(y=1 - survey["y"]), family="bernoulli")
+    assert flipped.observed.y.tolist() == fresh.observed.y.tolist()
+    assert flipped.priors == fresh.priors
+    assert flipped.survey["y"].tolist() == fresh.survey["y"].tolist()
+    assert flipped.pymc is not model.pymc
+    assert model.outcome.values.tolist() == survey["y"].tolist()
+    q = np.full(flipped._packed.dim, 0.1)
+    assert flipped._packed.log_density(q)[0] == fresh._packed.log_density(q)[0]
+
+
+def test_another_gaussian_outcome_scales_the_default_priors_anew(survey):
+    model = mrp.Model("y ~ x", survey)
+    scaled = model.with_outcome(10 * survey["y"])
+    ratio = (
+        scaled.priors.population["x"].values["sigma"] / model.priors.population["x"].values["sigma"]
+    )
+    assert ratio == pytest.approx(10)
+
+
+def test_another_outcome_must_be_one_for_each_respondent(survey):
+    model = mrp.Model("y ~ x", survey, family="bernoulli")
+    message = (
+        "`values` must have one outcome for each of 400 respondents, got shape (3,). Fit another "
+        "survey with `with_data`."
+    )
+    with raises(DataError, message):
+        model.with_outcome([0, 1, 0])
+
+
+def test_another_survey_is_learned_from_anew(survey):
+    model = mrp.Model("y ~ x + (1 | g)", survey, family="bernoulli", priors="brms", collapse=False)
+    fewer = model.with_data(survey[survey["g"] < 5])
+    assert fewer.design.factors["g"].groups == ("0", "1", "2", "3", "4")
+    assert fewer.priors.population == model.priors.population
+    assert not fewer.observed.collapsed
+
+
+# --- what can go wrong ----------------------------------------------------------------------------
+
+
+def test_separated_outcome_with_a_flat_prior_is_named_before_sampling(survey):
+    separated = survey.assign(y=(survey["x"] > 0).astype(int))
+    model = mrp.Model("y ~ x", separated, family="bernoulli", priors="brms")
+    message = (
+        "The coefficient of x may have no end: the outcome is separated by it, and its prior does "
+        "not hold it. Give it a proper one, such as "
+        "priors={'defaults': 'brms', 'x': 'normal(0, 2.5)'}."
+    )
+    with warns(SamplingWarning, message):
+        model._warn_if_separated()
+
+
+@pytest.mark.parametrize("priors", ["bambi", {"defaults": "brms", "x": "normal(0, 2.5)"}])
+def test_separated_outcome_with_a_proper_prior_is_none_of_our_business(survey, priors):
+    separated = survey.assign(y=(survey["x"] > 0).astype(int))
+    model = mrp.Model("y ~ x", separated, family="bernoulli", priors=priors)
+    model._warn_if_separated()
+
+
+def test_density_that_is_finite_nowhere_is_said_before_the_sampler_starts(survey):
+    wild = survey.assign(x=1e200 * survey["x"])
+    model = mrp.Model("y ~ x", wild, family="poisson", priors="brms")
+    message = (
+        "Sampling can't start: the log density is not finite at 100 points around the best guess. "
+        "Check the outcome and predictors for extreme values, or give informative `priors`."
+    )
+    with np.errstate(all="ignore"), raises(FitError, message):
+        model.sample(progress=False)
