@@ -51,6 +51,20 @@ def test_import_loads_nothing_heavy(first):
     assert done.stdout.strip() == "[]"
 
 
+def test_model_to_estimates_loads_neither_pymc_nor_bambi():
+    script = (
+        "import mrp, sys; survey = mrp.load_dataset('simulated_survey');"
+        "model = mrp.Model('defund ~ age + (1 | state)', survey, family='bernoulli');"
+        "fit = model.sample(draws=50, tune=50, seed=1, progress=False);"
+        "mrp.avg_predictions(fit, by='state').to_frame();"
+        "print([name for name in ('pymc', 'pytensor', 'bambi') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
 def test_public_names_are_functions_classes_and_modules_of_mrp():
     for name in mrp.__all__:
         value = getattr(mrp, name)

@@ -105,11 +105,13 @@ def log_density(q, gradient, ints, index, floats):
     eta = np.empty(n)
     _look_up(eta, values, ints, index, floats)
 
-    gradient[:] = 0.0
+    for k in range(len(gradient)):
+        gradient[k] = 0.0
     residual = np.empty(n)
     total += _likelihood(eta, residual, q, gradient, ints, floats)
 
-    values[:] = 0.0
+    for k in range(distinct):
+        values[k] = 0.0
     _add_up(values, residual, ints, index)
     g = np.zeros(coefficients)
     _times_transposed(g, values, ints, index, floats)
@@ -127,7 +129,8 @@ def _population(q, phi, c, ints, floats):
     if ints[FOLLOWED] >= 0:
         upper = np.empty((p, p))
         _curvature_root(q, upper, ints, floats)
-        phi[:] = q[:p]
+        for i in range(p):
+            phi[i] = q[i]
         _solve_upper_transposed(upper, phi)
         for i in range(p):
             phi[i] += floats[shift + i]
@@ -138,7 +141,8 @@ def _population(q, phi, c, ints, floats):
             for j in range(p):
                 value += floats[transform + i * p + j] * q[j]
             phi[i] = value
-    c[:p] = phi
+    for i in range(p):
+        c[i] = phi[i]
     if ints[INTERCEPT]:
         for i in range(1, p):
             c[0] -= floats[ints[AT_MEANS] + i] * phi[i]
@@ -304,7 +308,7 @@ def _prior(code, x, a):
         z = (x - a[0]) / a[1]
         return -math.log1p(z * z), -2.0 * z / ((1.0 + z * z) * a[1])
     if code == LAPLACE:
-        return -abs(x - a[0]) / a[1], -np.sign(x - a[0]) / a[1]
+        return -abs(x - a[0]) / a[1], (1.0 if x < a[0] else -1.0) / a[1]
     if code == EXPONENTIAL:
         return -a[0] * x, -a[0]
     if code == GAMMA:
@@ -415,6 +419,9 @@ def _blocks(q, phi, c, ints, floats):
         if width == 1:
             total += _single(q, phi, c, block, ints, floats)
             continue
+        if width == 2:
+            total += _pair(q, phi, c, block, ints, floats)
+            continue
         factor, partial, remaining = _squares(width)
         root, precision, upper = _squares(width)
         _cholesky(q, block, factor, partial, remaining)
@@ -486,6 +493,94 @@ def _single_backward(q, phi, c, g, g_phi, gradient, block, ints, floats):
 
 
 @njit(error_model="numpy")
+def _pair_precision(q, block):
+    """(E E')^-1 = [[a, b], [b, c]] for two effects, and their correlation r."""
+    r = math.tanh(0.5 * q[block[AT_PARTIAL]]) if block[CORRELATED] else 0.0
+    first, second = math.exp(-q[block[AT_SD]]), math.exp(-q[block[AT_SD] + 1])
+    rest = 1.0 - r * r
+    return first * first / rest, -r * first * second / rest, second * second / rest, r
+
+
+@njit(error_model="numpy")
+def _pair_score(phi, floats, ints, block, group):
+    """t_g for two effects."""
+    population, shift = ints[POPULATION], ints[AT_SHIFT]
+    t0, t1 = floats[block[AT_SCORE] + 2 * group], floats[block[AT_SCORE] + 2 * group + 1]
+    if block[AT_SLOPE] >= 0:
+        at = block[AT_SLOPE] + 2 * group * population
+        for j in range(population):
+            moved = phi[j] - floats[shift + j]
+            t0 -= floats[at + j] * moved
+            t1 -= floats[at + population + j] * moved
+    return t0, t1
+
+
+@njit(error_model="numpy")
+def _pair(q, phi, c, block, ints, floats):
+    """What `_blocks` does, for a block of two effects per group: the same in scalars."""
+    groups, effect, to = block[GROUPS], block[AT_EFFECT], block[AT_COEFFICIENT]
+    a, b, d, r = _pair_precision(q, block)
+    log_scale = q[block[AT_SD]] + q[block[AT_SD] + 1] + 0.5 * math.log(1.0 - r * r)
+    total = _partial_prior(q, block, floats) - groups * log_scale
+    for group in range(groups):
+        at = block[AT_INFORMATION] + 4 * group
+        u11 = math.sqrt(d + floats[at + 3])
+        u01 = (b + floats[at + 1]) / u11
+        u00 = math.sqrt(a + floats[at] - u01 * u01)
+        t0, t1 = _pair_score(phi, floats, ints, block, group)
+        w1 = t1 / u11
+        w0 = (t0 - u01 * w1) / u00 + q[effect + group]
+        w1 += q[effect + groups + group]
+        x0 = w0 / u00
+        x1 = (w1 - u01 * x0) / u11
+        c[to + group], c[to + groups + group] = x0, x1
+        total -= math.log(u00 * u11)
+        total -= 0.5 * (a * x0 * x0 + d * x1 * x1) + b * x0 * x1
+    return total
+
+
+@njit(error_model="numpy")
+def _pair_backward(q, phi, c, g, g_phi, gradient, block, ints, floats):
+    """What `_blocks_backward` does, for a block of two effects per group."""
+    groups, effect, to = block[GROUPS], block[AT_EFFECT], block[AT_COEFFICIENT]
+    population, slope = ints[POPULATION], block[AT_SLOPE]
+    a, b, d, r = _pair_precision(q, block)
+    by_a, by_b, by_d = 0.0, 0.0, 0.0
+    for group in range(groups):
+        at = block[AT_INFORMATION] + 4 * group
+        u11 = math.sqrt(d + floats[at + 3])
+        u01 = (b + floats[at + 1]) / u11
+        u00 = math.sqrt(a + floats[at] - u01 * u01)
+        t0, t1 = _pair_score(phi, floats, ints, block, group)
+        s1 = t1 / u11
+        s0 = (t0 - u01 * s1) / u00
+        x0, x1 = c[to + group], c[to + groups + group]
+        w1 = (g[to + groups + group] - b * x0 - d * x1) / u11  # gradient by w
+        w0 = (g[to + group] - a * x0 - b * x1 - u01 * w1) / u00
+        gradient[effect + group] += w0
+        gradient[effect + groups + group] += w1
+        y0 = w0 / u00  # gradient by t
+        y1 = (w1 - u01 * y0) / u11
+        if slope >= 0:
+            first = slope + 2 * group * population
+            for j in range(population):
+                g_phi[j] -= floats[first + j] * y0 + floats[first + population + j] * y1
+        by_u00 = -x0 * w0 - y0 * s0 - 1.0 / u00
+        by_u01 = -x0 * w1 - y0 * s1 - u01 * by_u00 / u00
+        by_u11 = -x1 * w1 - y1 * s1 - 1.0 / u11 - by_u01 * u01 / u11
+        by_a += 0.5 * (by_u00 / u00 - x0 * x0)
+        by_b += by_u01 / u11 - x0 * x1
+        by_d += 0.5 * (by_u11 / u11 - x1 * x1)
+    gradient[block[AT_SD]] -= 2.0 * a * by_a + b * by_b + groups
+    gradient[block[AT_SD] + 1] -= 2.0 * d * by_d + b * by_b + groups
+    if block[CORRELATED]:
+        by_r = 2.0 * r * (a * by_a + d * by_d) + groups * r
+        by_r -= by_b * (1.0 + r * r) * math.sqrt(a * d)
+        # r = tanh(raw / 2): dr / draw = rest / 2, which the divisions by rest have taken
+        gradient[block[AT_PARTIAL]] += 0.5 * by_r - floats[block[AT_SHAPE]] * r
+
+
+@njit(error_model="numpy")
 def _squares(width):
     return np.empty((width, width)), np.empty((width, width)), np.empty((width, width))
 
@@ -513,12 +608,17 @@ def _blocks_backward(q, phi, c, g, g_phi, gradient, ints, floats):
         if width == 1:
             _single_backward(q, phi, c, g, g_phi, gradient, block, ints, floats)
             continue
+        if width == 2:
+            _pair_backward(q, phi, c, g, g_phi, gradient, block, ints, floats)
+            continue
         factor, partial, remaining = _squares(width)
         root, precision, upper = _squares(width)
         _cholesky(q, block, factor, partial, remaining)
         _inverse_root(q, block, factor, root, precision)
         g_precision, g_upper, work = _squares(width)
-        g_precision[:] = 0.0
+        for i in range(width):
+            for j in range(width):
+                g_precision[i, j] = 0.0
         u, a, s = np.empty(width), np.empty(width), np.empty(width)
         for group in range(groups):
             _upper_root(precision, floats, block[AT_INFORMATION] + group * width * width, upper)
@@ -709,7 +809,9 @@ def _likelihood(eta, residual, q, gradient, ints, floats):
             return _successes_probit(eta, residual, y, m)
         return _successes_cloglog(eta, residual, y, m)
     # for the others, eta becomes the mean and `slope` its derivative by eta
-    slope = np.ones(n)
+    slope = np.empty(n)
+    for i in range(n):
+        slope[i] = 1.0
     if link == LOG:
         _exp(eta, slope)
     if family == POISSON:
