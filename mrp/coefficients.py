@@ -62,17 +62,43 @@ def effect_dims(block: Block, term: Term) -> Dims:
 
 
 def coordinates(design: Design) -> dict[str, list[str]]:
-    """Coordinate labels of every dim that the coefficients have."""
+    """Coordinate labels of every dim that the coefficients and correlations have."""
     coords: dict[str, list[str]] = {}
     for term in design.terms:
         for dim in dims_of(term):
             coords[dim] = list(term.levels or ())
-    for block in design.blocks:
+    for b, block in enumerate(design.blocks):
         coords[f"{block.factor}__factor_dim"] = list(design.factors[block.factor].groups)
         for term in block.terms:
             if term.levels is not None:
                 coords[f"{term.name}__expr_dim"] = list(term.levels)
+        if block.correlated:
+            name = correlation_name(block.factor, number_of(design, b))
+            coords[f"{name}_dim"] = correlation_labels(block)
     return coords
+
+
+def labelled(
+    design: Design, values: Mapping[str, tuple[Dims, Floats]], chains: int, draws: int
+) -> xr.Dataset:
+    """Draws by name as a dataset.
+
+    Parameters
+    ----------
+    design
+        Its labels become coordinates.
+    values
+        For each variable its dims besides chain and draw, and its draws (chains x draws, …).
+    chains, draws
+        How the draws divide.
+    """
+    data = {
+        name: (("chain", "draw", *dims), array.reshape(chains, draws, *array.shape[1:]))
+        for name, (dims, array) in values.items()
+    }
+    used = {dim for dims, _ in data.values() for dim in dims}
+    coords = {dim: labels for dim, labels in coordinates(design).items() if dim in used}
+    return xr.Dataset(data, coords={"chain": np.arange(chains), "draw": np.arange(draws), **coords})
 
 
 def read(design: Design, draws: xr.Dataset) -> Coefficients:

@@ -10,7 +10,6 @@ import xarray as xr
 
 from mrp.coefficients import (
     coordinates,
-    correlation_labels,
     correlation_name,
     dims_of,
     effect_dims,
@@ -50,7 +49,6 @@ def fake_draws(
             hyper[f"{block.variable(term)}_sigma"] = dims[:-1]
         if block.correlated:
             name = correlation_name(block.factor, number_of(design, b))
-            coords[f"{name}_dim"] = correlation_labels(block)
             hyper[name] = (f"{name}_dim",)
     data = {}
     for name, dims in (shapes | hyper).items():

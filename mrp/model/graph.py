@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from mrp.coefficients import (
     coordinates,
-    correlation_labels,
     correlation_name,
     dims_of,
     effect_dims,
@@ -53,11 +52,7 @@ def build(
     import pymc as pm
     import pytensor.tensor as pt
 
-    coords: dict[str, list[str]] = dict(coordinates(design))
-    for number, block in _numbered(design):
-        if block.correlated:
-            coords[correlation_dim(block, number)] = correlation_labels(block)
-    with pm.Model(coords=coords) as model:
+    with pm.Model(coords=coordinates(design)) as model:
         eta = _population(design, observed, priors)
         for (number, block), concentration in zip(_numbered(design), priors.cor, strict=True):
             eta = eta + _group_specific(block, number, concentration, design, observed, priors)

@@ -9,11 +9,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mrp.coefficients import (
-    coordinates,
-    correlation_labels,
     correlation_name,
     dims_of,
     effect_dims,
+    labelled,
     number_of,
 )
 from mrp.design import Block, Design
@@ -50,23 +49,7 @@ def draw(
     for b, block in enumerate(design.blocks):
         groups = len(design.factors[block.factor].groups)
         found |= _block(rng, block, number_of(design, b), groups, priors, priors.cor[b], draws)
-    dataset = xr.Dataset(
-        {name: (("draw", *dims), values) for name, (dims, values) in found.items()},
-        coords={"draw": np.arange(draws), **_coords(design, found)},
-    )
-    return xr.DataTree.from_dict({"prior": dataset.expand_dims(chain=[0])})
-
-
-def _coords(
-    design: Design, found: dict[str, tuple[tuple[str, ...], Floats]]
-) -> dict[str, list[str]]:
-    used = {dim for dims, _ in found.values() for dim in dims}
-    coords = {dim: labels for dim, labels in coordinates(design).items() if dim in used}
-    for b, block in enumerate(design.blocks):
-        if block.correlated:
-            name = correlation_name(block.factor, number_of(design, b))
-            coords[f"{name}_dim"] = correlation_labels(block)
-    return coords
+    return xr.DataTree.from_dict({"prior": labelled(design, found, 1, draws)})
 
 
 def _block(

@@ -11,11 +11,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mrp.coefficients import (
-    coordinates,
-    correlation_labels,
     correlation_name,
     dims_of,
     effect_dims,
+    labelled,
     number_of,
 )
 from mrp.design import Block, Design, DesignRows, Term, unique_rows
@@ -450,7 +449,7 @@ def unpack(packed: Packed, design: Design, family: Family, draws: Floats) -> xr.
         found |= _hyperparameters(place, number_of(design, b), q)
     for place in packed.places:
         found |= _effects(place, values)
-    return _as_dataset(design, found, chains, count)
+    return labelled(design, found, chains, count)
 
 
 def _hyperparameters(place: Place, number: int, q: Floats) -> dict[str, Named]:
@@ -499,18 +498,3 @@ def _cholesky(raw: Floats, width: int) -> Floats:
             pair += 1
         factor[:, i, i] = np.sqrt(rest)
     return factor
-
-
-def _as_dataset(design: Design, found: dict[str, Named], chains: int, draws: int) -> xr.Dataset:
-    coords: dict[str, list[str]] = dict(coordinates(design))
-    for b, block in enumerate(design.blocks):
-        if block.correlated:
-            name = correlation_name(block.factor, number_of(design, b))
-            coords[f"{name}_dim"] = correlation_labels(block)
-    data = {
-        name: (("chain", "draw", *dims), values.reshape(chains, draws, *values.shape[1:]))
-        for name, (dims, values) in found.items()
-    }
-    used = {dim for dims, _ in data.values() for dim in dims}
-    own = {dim: labels for dim, labels in coords.items() if dim in used}
-    return xr.Dataset(data, coords={"chain": np.arange(chains), "draw": np.arange(draws), **own})
