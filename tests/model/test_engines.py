@@ -1,5 +1,7 @@
 """The kernel's fits: the posterior of the graph and of brms, and clear words where it fails."""
 
+import warnings
+
 import arviz_stats
 import numpy as np
 import pandas as pd
@@ -28,10 +30,10 @@ PRINTED = {
 
 @pytest.fixture(scope="module")
 def rainey(real_data):
-    survey = real_data("rainey2015")
-    return mrp.Model(RAINEY, survey, family="bernoulli", priors="brms").sample(
-        seed=1, progress=False
-    )
+    model = mrp.Model(RAINEY, real_data("rainey2015"), family="bernoulli", priors="brms")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SamplingWarning)  # judged by the tests themselves
+        return model.sample(seed=1, progress=False)
 
 
 def test_many_small_districts_in_few_elections_are_sampled_well_by_default(rainey):
@@ -197,4 +199,16 @@ def test_density_that_is_finite_nowhere_is_said_before_the_sampler_starts(survey
         "Check the outcome and predictors for extreme values, or give informative `priors`."
     )
     with np.errstate(all="ignore"), raises(FitError, message):
+        model.sample(progress=False)
+
+
+def test_columns_that_follow_from_others_under_flat_priors_have_no_posterior(survey):
+    twice = survey.assign(double=2 * survey["x"])
+    model = mrp.Model("y ~ x + double", twice, family="bernoulli", priors="brms")
+    message = (
+        "Sampling can't start: along some direction of the parameters the log density is flat, so "
+        "that there is no posterior. Leave out a term that follows from others, or give proper "
+        "`priors`."
+    )
+    with raises(FitError, message):
         model.sample(progress=False)

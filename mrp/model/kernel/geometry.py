@@ -173,11 +173,11 @@ def _following(geometry: Geometry, hessian: Floats, absorbed: list[Floats]) -> G
         return replace(geometry, blocks=blocks)
     others = sum((lost for b, lost in enumerate(absorbed) if b != first), np.zeros_like(hessian))
     curvature = hessian - others
+    if np.linalg.eigvalsh(curvature)[0] <= 0:  # crossed blocks took the same away twice
+        return replace(geometry, blocks=blocks)
     most = _largest_share(_absorbed(followed, WIDE**2 * np.eye(followed.score.shape[1])), curvature)
-    if most > 1.0 - LEAST_LEFT:
-        # the other blocks' share was taken away from the coefficients but not from these effects
-        shrink = np.sqrt((1.0 - LEAST_LEFT) / most)
-        curvature = curvature / shrink**2 if np.isfinite(shrink) else curvature
+    # the other blocks' share was taken away from the coefficients but not from these effects
+    curvature = curvature * max(1.0, most / (1.0 - LEAST_LEFT))
     return replace(geometry, blocks=blocks, followed=first, curvature=curvature)
 
 

@@ -27,6 +27,8 @@ Floats = NDArray[np.float64]
 NAME, DIM_NAME = "q", "q_dim"
 JITTER = 1.0
 """Starting points are uniform within so much of the geometry's start, in units of q."""
+FLAT = 1e-10
+"""Slope, in units of q, under which the log density is flat for the sampler."""
 TRIES = 100
 """Starting points tried for each chain before giving up."""
 
@@ -110,11 +112,20 @@ def compiled(packed: Packed) -> CompiledModel:
 def starting_point(packed: Packed, seed: int) -> Floats:
     """A point (dim,) around the geometry's start with finite density and gradient."""
     rng = np.random.default_rng(seed)
+    flat = False
     for _ in range(TRIES):
         point = packed.geometry.start + JITTER * rng.uniform(-1.0, 1.0, packed.dim)
         value, gradient = packed.log_density(point)
         if np.isfinite(value) and np.isfinite(gradient).all():
-            return point
+            if np.abs(gradient).min() > FLAT:
+                return point
+            flat = True
+    if flat:
+        raise FitError(
+            "Sampling can't start: along some direction of the parameters the log density is "
+            "flat, so that there is no posterior. Leave out a term that follows from others, or "
+            "give proper `priors`."
+        )
     raise FitError(
         f"Sampling can't start: the log density is not finite at {TRIES} points around the best "
         f"guess. Check the outcome and predictors for extreme values, or give informative "
