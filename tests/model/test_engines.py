@@ -6,9 +6,11 @@ import arviz_stats
 import numpy as np
 import pandas as pd
 import pytest
+from arviz_stats.base import array_stats
 
 import mrp
 from mrp.errors import DataError, FitError, SamplingWarning
+from mrp.model import sampling
 from tests.messages import raises, warns
 
 RAINEY = (
@@ -123,6 +125,28 @@ def test_draws_of_the_kernel_are_not_autocorrelated_where_effects_are_many(surve
     ess = arviz_stats.ess(fit.parameters, method="bulk")
     assert float(ess["1|g"].min()) > 1000
     assert float(ess["x"]) > 1000
+
+
+def test_screened_diagnostics_are_those_of_arviz_for_every_parameter():
+    rng = np.random.default_rng(2)
+    draws = rng.normal(size=(4, 301, 40))
+    for t in range(1, draws.shape[1]):  # from negatively to very autocorrelated
+        draws[:, t] += np.linspace(-0.9, 0.99, 40) * draws[:, t - 1]
+    draws[:, :, 3] = 1.0
+    draws[:, :, 4] = draws[:, :, 4].round()  # ties
+    draws[0, 0, 5] = np.nan
+    draws[-1, :, 6] += 1.0
+    tails = (0.1, 0.9)
+    for some in (draws, draws[:, :6], draws[:, :4], draws[:1]):
+        by_parameter = np.moveaxis(some, 2, 0)
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            expected = [
+                array_stats.rhat(by_parameter),
+                array_stats.ess(by_parameter, method="bulk"),
+                array_stats.ess(by_parameter, method="tail", prob=tails),
+            ]
+        np.testing.assert_allclose(sampling._screened([some], tails), expected, rtol=1e-9)
 
 
 # --- refits ---------------------------------------------------------------------------------------

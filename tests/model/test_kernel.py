@@ -306,3 +306,28 @@ def test_fast_functions_are_within_two_units_in_the_last_place():
     exp, log1p = both(x)
     np.testing.assert_allclose(exp, np.exp(x), rtol=5e-16)
     np.testing.assert_allclose(log1p, np.log1p(np.minimum(np.abs(x) / 800, 1)), rtol=7e-16)
+
+
+def test_fast_log_is_within_two_units_in_the_last_place_or_absolutely():
+    from numba import njit
+
+    @njit
+    def log(x):
+        result = np.empty(len(x))
+        for i in range(len(x)):
+            result[i] = arithmetic.fast_log(x[i])
+        return result
+
+    x = np.exp(np.concatenate([np.linspace(-700, 700, 20_001), np.linspace(-1, 1, 2001)]))
+    np.testing.assert_allclose(log(x), np.log(x), rtol=5e-16, atol=3e-16)
+
+
+def test_rows_that_add_to_the_same_sums_are_kept_apart():
+    rng = np.random.default_rng(0)
+    first, last = rng.integers(3, size=200), rng.integers(20, size=200)
+    parts = [layout._Part(np.zeros((3, 0)), np.zeros(0, int), index) for index in (first, last)]
+    order = layout._order(parts)
+    assert sorted(order) == list(range(200))
+    assert (np.diff(first[order]) >= 0).all()
+    repeated = (np.diff(last[order]) == 0) & (np.diff(first[order]) == 0)
+    assert repeated.sum() <= 3  # where only one sum of a run has rows left

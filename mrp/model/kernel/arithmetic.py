@@ -16,8 +16,20 @@ LN2_HIGH = 0.6931471803691238
 LN2_LOW = 1.9082149292705877e-10
 ROUNDING = 6755399441055744.0
 """1.5 x 2**52: adding it rounds a double to a whole number, which then is its lowest bits."""
+EXPONENT = 0x4338000000000000 - 1023
+"""What turns the exponent of a double into the bits of itself + ROUNDING."""
 LARGEST = 709.0
 SMALLEST = -708.0
+
+
+INLINED = {
+    "forceinline": True,
+    "fastmath": {"contract"},
+    "error_model": "numpy",
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
+"""Options of functions that become part of the loop that calls them."""
 
 
 @intrinsic
@@ -36,17 +48,81 @@ def _as_bits(context, number):
     return types.int64(types.float64), generate
 
 
+def _pointers(to):
+    """An intrinsic that makes a pointer of an address."""
+
+    @intrinsic
+    def from_address(context, address):
+        def generate(context, builder, signature, arguments):
+            return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+        return types.CPointer(to)(types.int64), generate
+
+    return from_address
+
+
+to_doubles, to_longs, to_ints = (
+    _pointers(kind) for kind in (types.float64, types.int64, types.int32)
+)
+
+
 @intrinsic
-def as_pointer(context, address):
-    """A void pointer from an address."""
+def after(context, pointer, count):
+    """The pointer to `count` elements further on."""
 
     def generate(_, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+        return builder.gep(arguments[0], [arguments[1]])
 
-    return types.voidptr(types.intp), generate
+    return pointer(pointer, types.int64), generate
 
 
-@njit(inline="always")
+@intrinsic
+def allocate(context, count):
+    """Memory for so many doubles."""
+
+    def generate(context, builder, signature, arguments):
+        size = builder.mul(arguments[0], arguments[0].type(8))
+        memory = context.nrt.allocate(builder, size)
+        return builder.bitcast(memory, context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.float64)(types.int64), generate
+
+
+@intrinsic
+def release(context, pointer):
+    """Give back what `allocate` gave."""
+
+    def generate(context, builder, signature, arguments):
+        context.nrt.free(builder, builder.bitcast(arguments[0], cgutils.voidptr_t))
+        return context.get_dummy_value()
+
+    return types.none(pointer), generate
+
+
+@intrinsic
+def run_stage(context, address, q, gradient, ints, index, floats, work):
+    """Call the C function at an address, which takes the other arguments and returns a double."""
+
+    def generate(context, builder, signature, arguments):
+        kinds = [context.get_value_type(kind) for kind in signature.args[1:]]
+        kind = cgutils.ir.FunctionType(cgutils.ir.DoubleType(), kinds)
+        return builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
+
+    pointers = (q, gradient, ints, index, floats, work)
+    return types.float64(types.int64, *pointers), generate
+
+
+@intrinsic
+def in_any_order(context, total, addend):
+    """total + addend in a sum that may be reordered, while the addend's own roundings may not."""
+
+    def generate(_, builder, signature, arguments):
+        return builder.fadd(*arguments, flags=("reassoc", "nsz"))
+
+    return types.float64(types.float64, types.float64), generate
+
+
+@njit(**INLINED)
 def fast_exp(x):
     """exp(x), saturating outside [-708, 709]."""
     x = min(max(x, SMALLEST), LARGEST)
@@ -70,7 +146,7 @@ def fast_exp(x):
     return series * _as_double((_as_bits(shifted) + 1023) << 52)
 
 
-@njit(inline="always")
+@njit(**INLINED)
 def fast_log1p(e):
     """log(1 + e) for e in [0, 1], as 2 atanh(e / (2 + e))."""
     s = e / (2.0 + e)
@@ -92,3 +168,12 @@ def fast_log1p(e):
     series = series * square + 1.0 / 5.0
     series = series * square + 1.0 / 3.0
     return 2.0 * s * (series * square + 1.0)
+
+
+@njit(**INLINED)
+def fast_log(x):
+    """log(x) for x from 2.3e-308 to 1.7e308; the error is absolute where the result is small."""
+    bits = _as_bits(x)
+    exponent = _as_double((bits >> 52) + EXPONENT) - ROUNDING
+    rest = _as_double((bits & 0xFFFFFFFFFFFFF) | 0x3FF0000000000000) - 1.0
+    return exponent * LN2_HIGH + (exponent * LN2_LOW + fast_log1p(rest))

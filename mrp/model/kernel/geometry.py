@@ -183,8 +183,7 @@ def _following(geometry: Geometry, hessian: Floats, absorbed: list[Floats]) -> G
 
 def _largest_share(lost: Floats, information: Floats) -> float:
     """Largest share of the information in any direction that is lost."""
-    ridge = 1e-10 * np.diag(information).max() + 1e-12
-    inverse = np.linalg.inv(np.linalg.cholesky(information + ridge * np.eye(len(information))))
+    inverse = np.linalg.inv(np.linalg.cholesky(_ridged(information, 1e-10)))
     return float(np.linalg.eigvalsh(inverse @ lost @ inverse.T)[-1])
 
 
@@ -209,9 +208,7 @@ def _whitening(hessian: Floats, marginal: Floats) -> Floats:
     """
     if not len(hessian):
         return hessian
-    ridge = 1e-8 * np.diag(hessian).max() + 1e-12
-    root = np.linalg.cholesky(hessian + ridge * np.eye(len(hessian)))
-    inverse = np.linalg.inv(root)
+    inverse = np.linalg.inv(np.linalg.cholesky(_ridged(hessian, 1e-8)))
     share, vectors = np.linalg.eigh(inverse @ marginal @ inverse.T)
     result: Floats = inverse.T @ (vectors / np.sqrt(np.clip(share, LEAST_SHARE, None)))
     return result
@@ -235,8 +232,14 @@ def _score(g: NDArray[np.int64], z: Floats, score: Floats, groups: int) -> Float
 
 
 def _solve(matrix: Floats, vector: Floats) -> Floats:
-    ridge = 1e-8 * np.diag(matrix).max(initial=0.0) + 1e-12
-    result: Floats = np.linalg.solve(matrix + ridge * np.eye(len(matrix)), vector)
+    result: Floats = np.linalg.solve(_ridged(matrix, 1e-8), vector)
+    return result
+
+
+def _ridged(matrix: Floats, share: float) -> Floats:
+    """The matrix with a little more on its diagonal, so that it has an inverse."""
+    ridge = share * np.diag(matrix).max(initial=0.0) + 1e-12
+    result: Floats = matrix + ridge * np.eye(len(matrix))
     return result
 
 

@@ -140,8 +140,8 @@ class Packed:
         The arrays.
     dim
         Length of q.
-    population
-        Number of population-level coefficients.
+    population, coefficients
+        Number of population-level coefficients, and with the effects.
     auxiliary
         Position of the auxiliary parameter's logarithm in q; None if there is none.
     places
@@ -157,6 +157,7 @@ class Packed:
     floats: Floats
     dim: int
     population: int
+    coefficients: int
     auxiliary: int | None
     places: tuple[Place, ...]
     means: Floats
@@ -164,9 +165,14 @@ class Packed:
 
     def log_density(self, q: Floats) -> tuple[float, Floats]:
         """Log posterior density at q, up to a constant, and its gradient."""
-        gradient = np.empty(self.dim)
-        value = density.log_density(q, gradient, self.ints, self.index, self.floats)
-        return float(value), gradient
+        q = np.ascontiguousarray(q, dtype=float)
+        gradient, value, data = np.empty(self.dim), np.empty(1), self.data()
+        density.log_density(self.dim, q, gradient, value, data)
+        return float(value[0]), gradient
+
+    def data(self) -> Ints:
+        """What the kernel's entry points get: addresses of the arrays here, not to outlive them."""
+        return density.data_of(self.ints, self.index, self.floats)
 
 
 def plain_geometry(design: Design, family: Family) -> Geometry:
@@ -206,10 +212,8 @@ def pack(
     geometry = plain_geometry(design, family) if geometry is None else geometry
     population = sum(term.width for term in design.terms)
     places, dim, coefficients = places_of(design, family)
-    parts = _parts(design, observed.rows, places)
-    order = np.argsort(max((part.index for part in parts), key=np.max, default=np.zeros(0)))
-    if not parts:
-        order = np.arange(len(observed.rows))
+    parts = sorted(_parts(design, observed.rows, places), key=lambda part: len(part.matrix))
+    order = _order(parts)
 
     ints, index, floats = _Packer(density.HEADER), _Packer(0), _Packer(0)
     header = ints.head
@@ -222,6 +226,7 @@ def pack(
     header[density.AUXILIARY] = family.auxiliary is not None
     header[density.BLOCKS] = len(places)
     header[density.PARTS] = len(parts)
+    header[density.RUNS] = len(parts[0].matrix)
     header[density.DISTINCT] = sum(len(part.matrix) for part in parts)
     header[density.COEFFICIENTS] = coefficients
 
@@ -230,7 +235,8 @@ def pack(
     means = population_means(design, observed)
     header[density.AT_SHIFT] = floats.add(geometry.shift)
     header[density.AT_TRANSFORM] = floats.add(geometry.transform.ravel())
-    header[density.FOLLOWED] = -1 if geometry.followed is None else geometry.followed
+    followed = geometry.followed
+    header[density.FOLLOWED] = -1 if followed is None else followed
     if geometry.curvature is not None:
         header[density.AT_CURVATURE] = floats.add(geometry.curvature.ravel())
     header[density.AT_MEANS] = floats.add(means)
@@ -240,7 +246,7 @@ def pack(
     descriptions = []
     for b, place in enumerate(places):
         conditional = geometry.blocks[b]
-        descriptions += [
+        own = [
             place.block.width,
             place.groups,
             int(place.block.correlated),
@@ -249,15 +255,19 @@ def pack(
             place.effect,
             place.coefficient,
             floats.add(_beta_shapes(place, priors.cor[b])),
-            floats.add(conditional.information.ravel()),
-            floats.add(conditional.score.ravel()),
-            floats.add(conditional.slope.ravel()) if conditional.slope.any() else -1,
-        ]
-    header[density.AT_BLOCKS] = ints.add(descriptions)
+            floats.add(conditional.information.transpose(1, 2, 0).ravel()),
+            floats.add(conditional.score.T.ravel()),
+            floats.add(conditional.slope.T.ravel()) if b == followed or conditional.slope.any()
+            else -1,
+            0,
+        ]  # fmt: skip
+        descriptions.append(own)
+    density.lay_out_work(header, descriptions)
+    header[density.AT_BLOCKS] = ints.add(np.array(descriptions, dtype=np.int64).ravel())
     auxiliary = population if family.auxiliary is not None else None
     return Packed(
         ints.joined(np.int64), index.joined(np.int32), floats.joined(np.float64), dim,
-        population, auxiliary, places, means, geometry,
+        population, coefficients, auxiliary, places, means, geometry,
     )  # fmt: skip
 
 
@@ -316,7 +326,23 @@ def _parts(design: Design, rows: DesignRows, places: Sequence[Place]) -> list[_P
     for place in places:
         first, index = unique_rows(rows.block_keys(place.block), len(rows))
         parts.append(_block_part(place, rows.take(first), index))
+    if not parts:
+        parts.append(_Part(np.zeros((1, 0)), np.zeros(0, int), np.zeros(len(rows), int)))
     return parts
+
+
+def _order(parts: Sequence[_Part]) -> Ints:
+    """Rows sorted by the first part, within that by the last, but never twice the same in a row.
+
+    Additions to the same sum would wait for each other.
+    """
+    first, last = parts[0].index, parts[-1].index
+    order = np.lexsort((last, first))
+    first, last = first[order], last[order]
+    starts = np.flatnonzero(np.diff(first * (last.max() + 1) + last, prepend=-1))
+    lengths = np.diff(starts, append=len(order))
+    occurrence = np.arange(len(order)) - np.repeat(starts, lengths)
+    return order[np.lexsort((last, occurrence, first))]
 
 
 def _block_part(place: Place, distinct: DesignRows, index: Ints) -> _Part:
@@ -352,8 +378,10 @@ def _pack_parts(
 ) -> None:
     """The parts' matrices as one sparse matrix, row by row, and the rows' look-ups."""
     base, look_ups, counts, columns, values = 0, [_NONE], [_NONE], [_NONE], [_NONE]
+    header[density.AT_RUN_ENDS] = index.add(np.cumsum(np.bincount(parts[0].index)))
     for part in parts:
-        look_ups.append(base + part.index[order])
+        if base:
+            look_ups.append(base + part.index[order])
         base += len(part.matrix)
         filled = part.matrix != 0
         counts.append(filled.sum(axis=1))
@@ -423,7 +451,9 @@ def _beta_shapes(place: Place, concentration: float) -> Floats:
 
 def coefficients_of(packed: Packed, draws: Floats) -> Floats:
     """Coefficients (draws, c) of draws of q (draws, dim), by the kernel's own forward pass."""
-    result: Floats = density.coefficients(draws, packed.ints, packed.floats)
+    q = np.ascontiguousarray(draws, dtype=float)
+    result = np.empty((len(q), packed.coefficients))
+    density.coefficients(len(q), q, result, packed.data())
     return result
 
 

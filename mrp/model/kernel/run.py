@@ -38,7 +38,7 @@ class _KernelModel(CompiledModel):  # type: ignore[misc]
     """A model whose log density and expansion are C functions."""
 
     packed: Packed
-    addresses: NDArray[np.int64]
+    data: NDArray[np.int64]
     start: Callable[[int], Floats]
 
     @property
@@ -54,7 +54,7 @@ class _KernelModel(CompiledModel):  # type: ignore[misc]
         return {DIM_NAME: pd.RangeIndex(self.packed.dim)}
 
     def _make_model(self, init_mean: Any) -> Any:
-        at = self.addresses.ctypes.data
+        at = self.data.ctypes.data
         sizes = {DIM_NAME: self.n_dim}
         variables = _lib.PyVariable.new_variables(
             [NAME], ["float64"], [(self.n_dim,)], sizes, {NAME: (DIM_NAME,)}
@@ -95,16 +95,11 @@ def compiled(packed: Packed) -> CompiledModel:
         No starting point has a finite density.
     """
     starting_point(packed, 0)  # raises here rather than in the sampler's threads
-    addresses = [
-        field
-        for array in (packed.ints, packed.index, packed.floats)
-        for field in (array.ctypes.data, len(array))
-    ]
     return _KernelModel(
         dims={NAME: (DIM_NAME,)},
         reparameterized_names=[],
         packed=packed,
-        addresses=np.array(addresses, dtype=np.int64),
+        data=packed.data(),
         start=lambda seed: starting_point(packed, seed),
     )
 
