@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import html
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import numpy as np
 import pandas as pd
@@ -14,14 +13,22 @@ import psutil
 import xarray as xr
 from numpy.typing import NDArray
 
-from mrp.errors import RequestError, listing, unknown
+from mrp import layouts
+from mrp.errors import RequestError, unknown
+from mrp.events import Event, comparison, region, shares
+from mrp.intervals import DEFAULT, Center, IntervalKind, Probabilities, Summary
+from mrp.intervals import check_probability as check_probability
+from mrp.intervals import summarise as summarise
+from mrp.labels import beside, names_of
+from mrp.layouts import Backend, Shape
 from mrp.prediction import RowDraws, blocks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from mrp.hypotheses import Hypothesis
+
 Floats = NDArray[np.float64]
-Shape = Literal["long", "wide", "xarray"]
 PlotKind = Literal["interval", "ridge"]
 
 KEPT_BYTES = 256 * 2**20
@@ -30,19 +37,11 @@ SHOWN_ROWS = 10
 """Rows that a rendering shows from the top and from the bottom of a long table."""
 MOST_DECIMALS = 6
 """Decimals that a rendering shows at the most."""
-COLUMNS = ("estimate", "std_error", "conf_low", "conf_high")
+COLUMNS = DEFAULT.columns
 """Columns of `to_frame` after the labels."""
 
 RESULTS = ("chain", "draw", "value", "probability", *COLUMNS)
 """Names that labels can't have, because results are written to them."""
-
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_COMPARISONS: Mapping[str, Callable[[Floats, float], NDArray[np.bool_]]] = {
-    ">=": np.greater_equal,
-    "<=": np.less_equal,
-    ">": np.greater,
-    "<": np.less,
-}
 
 
 @dataclass(frozen=True)
@@ -85,12 +84,15 @@ class Estimates:
         Number of chains; the draws of a row are chains x draws, chain by chain.
     about
         How the estimates were made: verb, quantity, type, prior or posterior.
+    summarised
+        Centre and interval of tables, renderings and pictures, unless they are asked for others.
     """
 
     labels: pd.DataFrame
     source: RowDraws
     chains: int
     about: Mapping[str, Any] = field(default_factory=dict)
+    summarised: Summary = DEFAULT
 
     def __len__(self) -> int:
         """Number of estimates."""
@@ -103,20 +105,11 @@ class Estimates:
         Rows of one label column have a dim of that name (``state``); rows of several have the dim
         ``estimate`` with the columns as coordinates. Draws too large to keep are made again each
         time; too large for the memory, they are refused. ArviZ summarises the array as it is, and
-        plots it as a dataset: ``plot_forest(estimates.draws.to_dataset())``.
+        plots it as a dataset, with the labels of the rows:
+        ``arviz_plots.plot_forest(estimates.draws.to_dataset())``.
         """
-        values = self._matrix().reshape(len(self), self.chains, -1)
-        dim, coords = self._coordinates()
-        return xr.DataArray(
-            values.transpose(1, 2, 0),
-            dims=("chain", "draw", dim),
-            coords={
-                "chain": np.arange(values.shape[1]),
-                "draw": np.arange(values.shape[2]),
-                **coords,
-            },
-            name=str(self.about.get("quantity", "estimate")),
-        )
+        name = str(self.about.get("quantity", "estimate"))
+        return layouts.array(self.labels, self._matrix(), self.chains, name)
 
     def _matrix(self) -> Floats:
         """Draws (rows, chains x draws)."""
@@ -132,55 +125,122 @@ class Estimates:
             )
         return self.source.values(np.arange(len(self)))
 
-    def _coordinates(self) -> tuple[str, dict[str, Any]]:
-        columns = list(self.labels.columns)
-        if len(columns) == 1 and self.labels[columns[0]].is_unique:
-            return str(columns[0]), {str(columns[0]): _coordinate(self.labels[columns[0]])}
-        names = self.names
-        coords = {
-            str(name): ("estimate", _coordinate(self.labels[name]))
-            for name in columns
-            if name not in ("chain", "draw", "estimate")
-        }
-        return "estimate", {"estimate": names, **coords}
-
     @property
     def names(self) -> list[str]:
         """A name for each estimate: its labels in one string; ``b1`` where it has none."""
-        if not len(self.labels.columns):
-            return [f"b{k + 1}" for k in range(len(self))]
-        rows = self.labels.astype(str).itertuples(index=False, name=None)
-        return [", ".join(map(str, row)) for row in rows]
+        return names_of(self.labels)
 
-    def to_frame(self, *, ci_prob: float = 0.95) -> pd.DataFrame:
+    def with_interval(
+        self,
+        *,
+        center: Center | None = None,
+        ci_kind: IntervalKind | None = None,
+        ci_prob: Probabilities | None = None,
+    ) -> Estimates:
+        """The same estimates, shown with another centre or interval wherever they are shown.
+
+        Parameters
+        ----------
+        center, ci_kind, ci_prob
+            As in `to_frame`; what is left out stays as it is.
+
+        Examples
+        --------
+        >>> import mrp
+        >>> fit = mrp.testing.example_fit()
+        >>> average = mrp.avg_predictions(fit)
+        >>> str(average.with_interval(center="median", ci_prob=0.89)).splitlines()[-1]
+        'average defund; median and 89% equal-tailed interval of 50 posterior draws'
+        """
+        return replace(self, summarised=self.summarised.but(center, ci_kind, ci_prob))
+
+    @overload
+    def to_frame(
+        self,
+        *,
+        center: Center | None = ...,
+        ci_kind: IntervalKind | None = ...,
+        ci_prob: Probabilities | None = ...,
+        backend: Literal["pandas"] = ...,
+    ) -> pd.DataFrame: ...
+    @overload
+    def to_frame(
+        self,
+        *,
+        center: Center | None = ...,
+        ci_kind: IntervalKind | None = ...,
+        ci_prob: Probabilities | None = ...,
+        backend: Backend,
+    ) -> Any: ...
+    def to_frame(
+        self,
+        *,
+        center: Center | None = None,
+        ci_kind: IntervalKind | None = None,
+        ci_prob: Probabilities | None = None,
+        backend: Backend = "pandas",
+    ) -> Any:
         """One row for each estimate: labels, then centre, spread and interval.
 
         Parameters
         ----------
+        center
+            "mean" or "median" of the draws.
+        ci_kind
+            "eti": equal-tailed, between the quantiles at ``(1 - ci_prob) / 2`` and
+            ``(1 + ci_prob) / 2``; "hdi": the narrowest interval that holds a share `ci_prob` of the
+            draws.
         ci_prob
-            Probability of the interval.
+            Probability of the interval; a list gives an interval for each.
+        backend
+            Library of the table: "pandas", "polars" or "pyarrow".
 
         Returns
         -------
-        Columns of the labels, then ``estimate`` (mean of the draws), ``std_error`` (their
-        standard deviation), ``conf_low`` and ``conf_high`` (equal-tailed: their quantiles at
-        ``(1 - ci_prob) / 2`` and ``(1 + ci_prob) / 2``). ``attrs`` says which centre, kind and
-        probability. The draws are averages already where the verb averages: no interval is ever
-        averaged.
-        """
-        return self._table(np.arange(len(self)), ci_prob)
+        Columns of the labels, then ``estimate`` (the centre), ``std_error`` (standard deviation of
+        the draws), ``conf_low`` and ``conf_high``. A list of probabilities has the bounds of each
+        in its order, named by percent: ``conf_low_50``, ``conf_high_50``, ``conf_low_89.5``, ….
+        What is not given is as `with_interval` has set it; at first the mean and the equal-tailed
+        interval of 95%. ``attrs`` (pandas only) says which centre, kind and probability. The draws
+        are averages already where the verb averages: no interval is ever averaged.
 
-    def _table(self, rows: NDArray[np.intp], ci_prob: float) -> pd.DataFrame:
-        check_probability(ci_prob)
-        summary = np.empty((len(rows), len(COLUMNS)))
-        for block in blocks(len(rows), self.source.size):
-            summary[block] = summarise(self.source.values(rows[block]), ci_prob)
-        table = self.labels.iloc[rows].reset_index(drop=True)
-        table = table.assign(**dict(zip(COLUMNS, summary.T, strict=True)))
-        table.attrs = {"center": "mean", "ci_kind": "eti", "ci_prob": ci_prob}
+        Examples
+        --------
+        >>> import mrp
+        >>> fit = mrp.testing.example_fit()
+        >>> mrp.avg_predictions(fit).to_frame(ci_kind="hdi", ci_prob=[0.5, 0.9]).columns.tolist()
+        ['estimate', 'std_error', 'conf_low_50', 'conf_high_50', 'conf_low_90', 'conf_high_90']
+        """
+        layouts.check_backend(backend)
+        summary = self.summarised.but(center, ci_kind, ci_prob)
+        return layouts.as_backend(self._table(np.arange(len(self)), summary), backend)
+
+    def _table(self, rows: NDArray[np.intp], how: Summary) -> pd.DataFrame:
+        results = self._reduced(
+            rows,
+            lambda values: summarise(values, how.ci_prob, center=how.center, ci_kind=how.ci_kind),
+            how.columns,
+        )
+        table = beside(self.labels.iloc[rows], results)
+        table.attrs.update(how.attrs)
         return table
 
-    def get_draws(self, shape: Shape = "long") -> pd.DataFrame | xr.DataArray:
+    def _reduced(
+        self,
+        rows: NDArray[np.intp],
+        reduce: Callable[[Floats], Floats],
+        columns: Sequence[str],
+    ) -> dict[str, Floats]:
+        """Columns made from the draws of some rows, block by block.
+
+        `reduce` takes draws (rows, draws), which it may overwrite, and returns (rows, columns).
+        """
+        result = np.empty((len(rows), len(columns)))
+        for block in blocks(len(rows), self.source.size):
+            result[block] = reduce(self.source.values(rows[block]))
+        return dict(zip(columns, result.T, strict=True))
+
+    def get_draws(self, shape: Shape = "long", *, backend: Backend = "pandas") -> Any:
         """The draws as a table or an array.
 
         Parameters
@@ -188,22 +248,74 @@ class Estimates:
         shape
             "long": a row for each estimate and draw, with columns ``chain``, ``draw``, the labels
             and ``value``; "wide": a row for each draw (index chain, draw), a column for each
-            estimate; "xarray": `draws`.
+            estimate; "transposed": a row for each estimate, a column for each draw; "xarray":
+            `draws`.
+        backend
+            Library of the table: "pandas", "polars" or "pyarrow". Those without an index have
+            columns ``chain`` and ``draw`` in a wide table, and in a transposed one a column
+            ``estimate`` and columns ``"0, 0"``, ``"0, 1"``, … for chain and draw.
+
+        Raises
+        ------
+        RequestError
+            There is no such shape; the library is not installed.
         """
-        if shape not in get_args(Shape):
-            raise RequestError(unknown("shape", "say how to lay out draws", shape, get_args(Shape)))
+        layouts.check_shape(shape, backend)
         if shape == "xarray":
             return self.draws
-        matrix = self._matrix()
-        per_chain = matrix.shape[1] // self.chains
-        index = pd.MultiIndex.from_product(
-            [range(self.chains), range(per_chain)], names=["chain", "draw"]
-        )
-        if shape == "wide":
-            return pd.DataFrame(matrix.T, index=index, columns=self.names)
-        labels = self.labels.loc[np.repeat(np.arange(len(self)), matrix.shape[1])]
-        long = pd.concat([index.to_frame(index=False)] * len(self), ignore_index=True)
-        return long.join(labels.reset_index(drop=True)).assign(value=matrix.ravel())
+        return layouts.laid_out(self.labels, self._matrix(), self.chains, shape, backend)
+
+    def hypothesis(self, statement: Hypothesis) -> Estimates:
+        """Estimates made of these, draw by draw, with their joint uncertainty.
+
+        Parameters
+        ----------
+        statement
+            Text: ``"b2 - b1 = 0"``, ``"b2 / b1 = 1"``, ``"log(b3)"``; its value is the left side
+            minus the right one, if there is one. Rows are b1, b2, … or their names, in backquotes
+            where they are no single word: ``"CA = TX"``, ``"`California, Man` - b1"``. Known are
+            ``+ - * / **`` (or ``^``), abs, exp, log, logit, plogis and sqrt. A list of texts gives
+            an estimate for each.
+
+            Formula: ``"~ pairwise"`` (every later row against every earlier one), ``"~ reference"``
+            (each against the first) or ``"~ sequential"`` (each against the one before);
+            ``"~ revpairwise"`` and so on change the sign; ``"ratio ~ pairwise"`` divides;
+            ``"~ pairwise | state"`` compares rows of equal state.
+
+            Number: it is subtracted from every estimate.
+
+            Function: takes the draws (rows, draws) and returns (draws,) or (k, draws).
+
+        Returns
+        -------
+        Estimates labelled by ``hypothesis``. Contrasts of a formula name the rows by what tells
+        them apart, as ``(Woman) - (Man)``, and keep the label columns that the rows of every pair
+        share. Those less a number keep all their labels.
+
+        Raises
+        ------
+        RequestError
+            The statement does not parse, or names what is not there; its values are not finite;
+            more than 100,000 pairs.
+
+        Warns
+        -----
+        UserWarning
+            A group has only one row, so that there is nothing to compare.
+
+        Examples
+        --------
+        >>> import mrp
+        >>> fit = mrp.testing.example_fit()
+        >>> gender = mrp.avg_predictions(fit, by="gender")
+        >>> gender.hypothesis("Woman / Man = 1").labels["hypothesis"].tolist()
+        ['Woman / Man = 1']
+        >>> gender.hypothesis("ratio ~ pairwise").labels["hypothesis"].tolist()
+        ['(Woman) / (Man)']
+        """
+        from mrp.hypotheses import hypothesis
+
+        return hypothesis(self, statement)
 
     def probability(self, statement: str) -> pd.DataFrame:
         """Share of the draws for which a statement holds.
@@ -217,18 +329,54 @@ class Estimates:
         -------
         The labels and a column ``probability``.
         """
-        match = re.fullmatch(rf"\s*(>=|<=|>|<)\s*({_NUMBER})\s*", str(statement))
-        if match is None:
-            raise RequestError(
-                f"`statement` must compare with a number, such as '> 0.4', got {statement!r}. "
-                f"Available: {listing(_COMPARISONS)}."
-            )
-        holds, number = _COMPARISONS[match[1]], float(match[2])
-        share = np.empty(len(self))
-        for block in blocks(len(self), self.source.size):
-            values = self.source.values(np.arange(block.start, block.stop))
-            share[block] = holds(values, number).mean(axis=1)
-        return self.labels.assign(probability=share)
+        return self._shares({"probability": comparison(statement)})
+
+    def direction(self) -> pd.DataFrame:
+        """Probability of direction: share of the draws that have the sign of their median.
+
+        Returns
+        -------
+        The labels, ``direction`` ("+" or "-") and ``probability``: the larger of the shares of
+        draws above and below zero ("+" where they are equal). It is 0.5 to 1, or less where draws
+        are exactly zero.
+
+        References
+        ----------
+        Makowski, Ben-Shachar, Chen and Lüdecke (2019), doi:10.3389/fpsyg.2019.02767.
+        """
+        events = {"direction": comparison("> 0"), "probability": comparison("< 0")}
+        table = self._shares(events)
+        above, below = (table[name].to_numpy() for name in events)
+        return table.assign(
+            direction=np.where(above >= below, "+", "-"), probability=np.maximum(above, below)
+        )
+
+    def equivalence(self, bounds: Sequence[float]) -> pd.DataFrame:
+        """Shares of the draws below, inside and above a region of practical equivalence.
+
+        Parameters
+        ----------
+        bounds
+            ``[low, high]``, which both belong to the region; either may be infinite.
+
+        Returns
+        -------
+        The labels, ``below`` (share of draws < low), ``inside`` (low <= draws <= high) and
+        ``above`` (draws > high), which sum to 1.
+
+        References
+        ----------
+        Kruschke (2018), doi:10.1177/2515245918771304.
+        """
+        below, inside, above = region(bounds)
+        return self._shares({"below": below, "inside": inside, "above": above})
+
+    def _shares(self, events: Mapping[str, Event]) -> pd.DataFrame:
+        """The labels, and for each event the share of the draws for which it holds."""
+        holding = list(events.values())
+        every = np.arange(len(self))
+        results = self._reduced(every, lambda values: shares(values, holding), list(events))
+        return beside(self.labels, results)
 
     def plot(self, kind: PlotKind = "interval", **options: Any) -> Axes:
         """A picture with one row for each estimate.
@@ -236,11 +384,11 @@ class Estimates:
         Parameters
         ----------
         kind
-            "interval": means and intervals (`mrp.plots.figures.intervals`); "ridge": densities of
-            the draws (`mrp.plots.figures.ridges`).
+            "interval": centres and intervals (`mrp.plots.figures.intervals`); "ridge": densities
+            of the draws (`mrp.plots.figures.ridges`).
         options
-            Of that function: `sort`, `title`, `ax`; `ci_prob` and `reference` of intervals;
-            `height` of ridges.
+            Of that function: `color`, `sort`, `title`, `ax`; `ci_prob` and `reference` of
+            intervals; `height` of ridges.
 
         Returns
         -------
@@ -248,9 +396,10 @@ class Estimates:
         """
         if kind not in get_args(PlotKind):
             raise RequestError(unknown("kind", "name a picture", kind, get_args(PlotKind)))
-        from mrp.plots import figures
+        from mrp.plots import checks, figures
 
-        draw = figures.intervals if kind == "interval" else figures.ridges
+        pictures = checks if self.about.get("verb") == "pp_check" else figures
+        draw = pictures.intervals if kind == "interval" else pictures.ridges
         return draw(self, **options)
 
     def __repr__(self) -> str:
@@ -263,10 +412,11 @@ class Estimates:
 
     def _shown(self) -> pd.DataFrame:
         """The table as it is shown: rounded, the middle of a long one left out."""
+        how = self.summarised
         if len(self) <= 6 * SHOWN_ROWS:
-            return _formatted(self.to_frame())
+            return _formatted(self._table(np.arange(len(self)), how), how.columns)
         ends = np.r_[0:SHOWN_ROWS, len(self) - SHOWN_ROWS : len(self)]
-        table = _formatted(self._table(ends, 0.95)).astype(str)
+        table = _formatted(self._table(ends, how), how.columns).astype(str)
         gap = pd.DataFrame([["…"] * table.shape[1]], columns=table.columns)
         return pd.concat([table[:SHOWN_ROWS], gap, table[SHOWN_ROWS:]])
 
@@ -274,25 +424,7 @@ class Estimates:
         what = self.about.get("quantity", "estimates")
         how = f"{len(self):,} x {what}; " if len(self) > 6 * SHOWN_ROWS else f"{what}; "
         group = self.about.get("group", "posterior")
-        return f"{how}mean and 95% equal-tailed interval of {self.source.size:,} {group} draws"
-
-
-def summarise(values: Floats, ci_prob: float) -> Floats:
-    """Mean, standard deviation and equal-tailed bounds (rows, 4) of draws (rows, draws).
-
-    The quantiles interpolate linearly between order statistics, as R's type 7 does.
-    """
-    spread = values.std(axis=1, ddof=1) if values.shape[1] > 1 else np.full(len(values), np.nan)
-    mean = values.mean(axis=1)
-    tail = (1 - ci_prob) / 2
-    low, high = np.quantile(values, [tail, 1 - tail], axis=1, overwrite_input=True)
-    return np.column_stack([mean, spread, low, high])
-
-
-def check_probability(ci_prob: float) -> None:
-    """Raise unless this is the probability of an interval."""
-    if isinstance(ci_prob, bool) or not isinstance(ci_prob, float | int) or not 0 < ci_prob < 1:
-        raise RequestError(f"`ci_prob` must be between 0 and 1, got {ci_prob!r}. Usual: 0.95.")
+        return f"{how}{self.summarised} of {self.source.size:,} {group} draws"
 
 
 def estimates(
@@ -313,14 +445,7 @@ def _all_values(source: RowDraws) -> Floats:
     return values
 
 
-def _coordinate(column: pd.Series) -> NDArray[Any]:
-    """Labels as an array that xarray and netCDF take: numbers as numbers, the rest as strings."""
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        return column.to_numpy()
-    return np.array([str(value) for value in column], dtype=str)
-
-
-def _formatted(table: pd.DataFrame) -> pd.DataFrame:
+def _formatted(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """The table with the decimals that show two digits of the typical standard error."""
     errors = table["std_error"].to_numpy()
     positive = errors[np.isfinite(errors) & (errors > 0)]
@@ -328,6 +453,6 @@ def _formatted(table: pd.DataFrame) -> pd.DataFrame:
     digits = 2 - int(np.ceil(np.log10(typical)))
     decimals = min(max(digits, 3 if typical < 1 else 0), MOST_DECIMALS)
     shown = table.copy()
-    for name in COLUMNS:
+    for name in columns:
         shown[name] = [f"{value:.{decimals}f}" for value in table[name]]
     return shown

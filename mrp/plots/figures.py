@@ -6,26 +6,54 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mrp.estimates import Estimates
-from mrp.plots.layers import Reference, Rows, interval_layers, ridge_layers
+from mrp.intervals import Probabilities
+from mrp.plots.layers import Intervals, Reference, Rows, interval_layers, ridge_layers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from matplotlib.axes import Axes
     from matplotlib.legend import Legend
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
 BLUE, PALE, INK, GREY, FAINT = "#0072b2", "#93c4e6", "#222222", "#8c8c8c", "#e9e9e9"
 """Estimates; their inner intervals and areas; text; the line at zero; the grid."""
+SERIES = (
+    (BLUE, PALE, "o"),
+    ("#e69f00", "#f7d999", "s"),
+    ("#009e73", "#99d8c7", "^"),
+    ("#cc79a7", "#ebc9dc", "D"),
+    ("#444444", "#b4b4b4", "v"),
+    ("#d55e00", "#eebf99", "P"),
+    ("#56b4e9", "#bbe1f6", "X"),
+)
+"""Colour of lines, of areas, and marker, of the estimates of each colour (Okabe and Ito)."""
+NEUTRAL = (GREY, "#cccccc", "o")
+"""The same for what estimates of all colours have in common."""
 MARKS = (("D", "#d55e00"), ("x", "#000000"), ("s", "#009e73"), ("^", "#aa4499"))
 """Shape and colour of reference points, told apart by either (the colours of Okabe and Ito)."""
 THIN, THICK = 1.2, 5.0
 """Widths of the lines of the outer and the inner interval in points."""
+THICKER = 2.0
+"""What each further inner interval adds to that width."""
+OVERLAID = 0.55
+"""Opacity of densities that lie over those of other colours."""
 SEEN = 0.01
 """Share of the tallest curve below which a density is not drawn."""
 TEXT_POINTS = 9.0
 """Size of text."""
 ROW_INCHES = 0.19
 """Height of a row in a new figure."""
+LEGEND_INCHES = 0.35
+"""Height of a legend for which a new figure has room."""
+COLOR_INCHES = 0.15
+"""What each further colour adds to that height."""
+CURVE_INCHES = 0.7
+"""Height of a row in which curves of several colours lie over each other."""
 LABEL_CHARACTERS = 60
 """Longer labels are cut."""
 
@@ -33,23 +61,32 @@ LABEL_CHARACTERS = 60
 def intervals(
     estimates: Estimates,
     *,
-    ci_prob: float = 0.95,
+    ci_prob: Probabilities | None = None,
+    color: str | None = None,
     sort: bool = True,
     reference: Reference | None = None,
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Mean and equal-tailed intervals of estimates, one row each.
+    """Centre and intervals of estimates, one row each.
 
     Parameters
     ----------
     estimates
-        Up to 200 estimates. A row's label is what tells it from the others; what all rows share
-        is written below the axis.
+        Up to 200 estimates, with centre and kind of interval as `Estimates.with_interval` has set
+        them. A row's label is what tells it from the others; what all rows share is written below
+        the axis.
     ci_prob
-        Probability of the thin line. The thick one has 0.5, and is left out if that is not less.
+        Probability of the thin line; the thick one has 0.5, and is left out if that is not less.
+        Of several probabilities the widest interval is the thinnest line. By default as
+        `Estimates.with_interval` has set it, at first 0.95.
+    color
+        Label column with a colour for each of its values, at most 7: rows are told apart by the
+        other labels, and estimates of one row are side by side. By default the column that
+        `mrp.concat` has made, if any.
     sort
-        Rows by estimate, the highest on top; False keeps their order.
+        Rows by estimate, of several colours by their mean, the highest on top; False keeps their
+        order.
     reference
         Points to compare with, such as ``{"raw mean": raw, "truth": truth}``: for each name,
         numbers by label (a Series or dict; a DataFrame with the labels as its index gives several).
@@ -67,7 +104,8 @@ def intervals(
     Raises
     ------
     RequestError
-        More than 200 rows; a reference label that no row has; an impossible probability.
+        More than 200 rows; a reference label that no row has; an impossible probability; a colour
+        that is no label column, or has too many values.
 
     Examples
     --------
@@ -78,30 +116,15 @@ def intervals(
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['Man', 'Woman']
     """
-    from matplotlib.lines import Line2D
-
-    drawn = interval_layers(estimates, ci_prob=ci_prob, sort=sort, reference=reference)
-    rows = drawn.rows
-    ax = _axes(rows, ax, top=rows.positions[0])
-    outer, *inner = drawn.intervals
-    ax.hlines(rows.positions, outer.low, outer.high, colors=BLUE, linewidth=THIN, zorder=2)
-    for interval in inner:
-        ax.hlines(
-            rows.positions, interval.low, interval.high, colors=PALE, linewidth=THICK, zorder=3
-        )
-    (means,) = ax.plot(
-        rows.estimate,
-        rows.positions,
-        "o",
-        color=BLUE,
-        markersize=5.0,
-        markeredgecolor="white",
-        markeredgewidth=0.7,
-        zorder=4,
-    )
-    thin = Line2D([], [], color=BLUE, linewidth=THIN)
-    thick = Line2D([], [], color=PALE, linestyle="", marker="_", markersize=13, mew=THICK)
-    handles: dict[str, Any] = {drawn.meaning: (thin, thick, means) if inner else (thin, means)}
+    drawn = interval_layers(estimates, ci_prob=ci_prob, color=color, sort=sort, reference=reference)
+    rows, new = drawn.rows, ax is None
+    inches = ROW_INCHES + COLOR_INCHES * max(len(rows.colors) - 1, 0)
+    ax = _axes(rows, ax, rows.positions[0], inches)
+    for k, shown in _by_color(rows):
+        _draw_intervals(ax, drawn, k, shown)
+    handles: dict[str, Any] = {
+        name: _interval_key(drawn, *looks) for name, looks in _keys(rows, drawn.meaning)
+    }
     for k, points in enumerate(drawn.points):
         mark, colour = MARKS[k % len(MARKS)]
         (handles[points.name],) = ax.plot(
@@ -115,15 +138,73 @@ def intervals(
             zorder=5,
             clip_on=False,
         )
-    _finish(ax, rows, handles, title)
+    _finish(ax, rows, handles, title, new)
     return ax
+
+
+def _keys(rows: Rows, meaning: str) -> list[tuple[str, tuple[str, str, str]]]:
+    """Texts of the legend and their looks: the colours if there are some, and what is drawn."""
+    if not rows.colors:
+        return [(meaning, SERIES[0])]
+    return [*zip(rows.colors, SERIES, strict=False), (meaning, NEUTRAL)]
+
+
+def _by_color(rows: Rows) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Number of each colour, and which of the estimates shown have it."""
+    for k in range(max(len(rows.colors), 1)):
+        yield k, np.flatnonzero(rows.series == k)
+
+
+def _draw_intervals(ax: Axes, drawn: Intervals, k: int, shown: NDArray[np.intp]) -> None:
+    """Lines and points of one colour."""
+    line, pale, mark = SERIES[k]
+    heights = drawn.rows.dodged[shown]
+    for j, interval in enumerate(drawn.intervals):
+        ax.hlines(
+            heights,
+            interval.low[shown],
+            interval.high[shown],
+            colors=pale if j else line,
+            linewidth=_width(j),
+            zorder=3 if j else 2,
+        )
+    ax.plot(
+        drawn.rows.estimate[shown],
+        heights,
+        mark,
+        color=line,
+        markersize=5.0,
+        markeredgecolor="white",
+        markeredgewidth=0.7,
+        zorder=4,
+    )
+
+
+def _width(j: int) -> float:
+    """Width of the line of the j-th interval, from the widest interval to the narrowest."""
+    return THICK + THICKER * (j - 1) if j else THIN
+
+
+def _interval_key(drawn: Intervals, line: str, pale: str, mark: str) -> tuple[Line2D, ...]:
+    """What stands for intervals of a colour in the legend."""
+    from matplotlib.lines import Line2D
+
+    thin = Line2D([], [], color=line, linewidth=THIN)
+    thick = [
+        Line2D([], [], color=pale, linestyle="", marker="_", markersize=13, mew=_width(j))
+        for j in range(1, len(drawn.intervals))
+    ]
+    center = Line2D([], [], color=line, linestyle="", marker=mark, markersize=5.0, mew=0.7)
+    center.set_markeredgecolor("white")
+    return (thin, *thick, center)
 
 
 def ridges(
     estimates: Estimates,
     *,
+    color: str | None = None,
     sort: bool = True,
-    height: float = 2.5,
+    height: float | None = None,
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -136,10 +217,11 @@ def ridges(
 
     Parameters
     ----------
-    estimates, sort, title, ax
-        As in `intervals`.
+    estimates, color, sort, title, ax
+        As in `intervals`. Densities of one row in several colours lie over each other.
     height
-        Height of the tallest curve in rows; above 1 it reaches into the rows above.
+        Height of the tallest curve in rows; above 1 it reaches into the rows above. By default
+        2.5, and 0.9 where there are several colours in a row.
 
     Returns
     -------
@@ -158,31 +240,40 @@ def ridges(
     >>> ax.get_xlabel()
     'average defund'
     """
-    from matplotlib.patches import Patch
-
-    drawn = ridge_layers(estimates, sort=sort, height=height)
-    rows = drawn.rows
-    ax = _axes(rows, ax, top=float((rows.positions + drawn.heights.max(axis=1)).max()))
-    curves = zip(rows.positions, rows.estimate, drawn.heights, drawn.at_estimate, strict=True)
-    for k, (base, mean, curve, at_mean) in enumerate(curves):
-        seen = np.flatnonzero(curve > SEEN * height)
+    drawn = ridge_layers(estimates, color=color, sort=sort, height=height)
+    rows, new = drawn.rows, ax is None
+    top = float((rows.at + drawn.heights.max(axis=1)).max())
+    ax = _axes(rows, ax, top, CURVE_INCHES if rows.colors else ROW_INCHES)
+    opacity = OVERLAID if rows.colors else 0.92
+    curves = zip(rows.at, rows.series, rows.estimate, drawn.heights, drawn.at_estimate, strict=True)
+    for base, series, mean, curve, at_mean in curves:
+        line, pale, _ = SERIES[series]
+        front = 2 + rows.positions[0] - base
+        seen = np.flatnonzero(curve > SEEN * drawn.heights.max())
         part = slice(max(seen[0] - 1, 0), seen[-1] + 2)
         x, y = drawn.grid[part], base + curve[part]
-        ax.fill_between(x, base, y, color=PALE, alpha=0.92, linewidth=0, zorder=2 + k)
-        ax.plot(x, y, color=BLUE, linewidth=1.0, zorder=2 + k)
-        ax.vlines(mean, base, base + at_mean, colors=BLUE, linewidth=1.0, zorder=2 + k)
-    area = Patch(facecolor=PALE, edgecolor=BLUE, linewidth=1.0)
-    _finish(ax, rows, {drawn.meaning: area}, title)
+        ax.fill_between(x, base, y, color=pale, alpha=opacity, linewidth=0, zorder=front)
+        ax.plot(x, y, color=line, linewidth=1.0, zorder=front)
+        ax.vlines(mean, base, base + at_mean, colors=line, linewidth=1.0, zorder=front)
+    handles = {name: _area_key(*looks) for name, looks in _keys(rows, drawn.meaning)}
+    _finish(ax, rows, handles, title, new)
     return ax
 
 
-def _axes(rows: Rows, ax: Axes | None, top: float) -> Axes:
-    """Axes with a labelled position for each row, up to the position `top`."""
+def _area_key(line: str, pale: str, mark: str) -> Patch:
+    """What stands for densities of a colour in the legend."""
+    from matplotlib.patches import Patch
+
+    return Patch(facecolor=pale, edgecolor=line, linewidth=1.0)
+
+
+def _axes(rows: Rows, ax: Axes | None, top: float, inches: float) -> Axes:
+    """Axes with a labelled position for each row, `inches` apart, up to the position `top`."""
     if ax is None:
         import matplotlib.pyplot as plt
 
         widest = max(len(_shortened(label)) for label in rows.labels)
-        size = (6.8 + 0.07 * widest, 1.5 + ROW_INCHES * (top + 1))
+        size = (6.8 + 0.07 * widest, 1.5 + inches * (top + 1))
         _, ax = plt.subplots(figsize=size, layout="constrained")
     ax.set_yticks(rows.positions, [_shortened(label) for label in rows.labels])
     ax.set_ylim(-0.7, top + 0.7)
@@ -193,8 +284,8 @@ def _shortened(label: str) -> str:
     return label if len(label) <= LABEL_CHARACTERS else f"{label[: LABEL_CHARACTERS - 1]}…"
 
 
-def _finish(ax: Axes, rows: Rows, handles: dict[str, Any], title: str | None) -> None:
-    """Axis title, grid, line at zero, legend and title."""
+def _finish(ax: Axes, rows: Rows, handles: Mapping[str, Any], title: str | None, new: bool) -> None:
+    """Axis title, grid, line at zero, legend and title; a new figure grows with its legend."""
     lines = [rows.quantity, *_wrapped(rows.shared)]
     ax.set_xlabel("\n".join(lines), fontsize=TEXT_POINTS, color=INK)
     ax.spines[:].set_visible(False)
@@ -202,9 +293,11 @@ def _finish(ax: Axes, rows: Rows, handles: dict[str, Any], title: str | None) ->
     ax.grid(color=FAINT, linewidth=0.8)
     ax.tick_params(length=0, pad=6, labelsize=TEXT_POINTS, labelcolor=INK)
     _show_zero(ax)
-    legend = _legend(ax, handles, len(handles))
+    legend = _legend(ax, rows, handles, len(handles))
     if legend.get_window_extent().width > ax.get_window_extent().width:
-        legend = _legend(ax, handles, 1)
+        legend = _legend(ax, rows, handles, 1)
+    if new:
+        _make_room(ax, legend)
     if title is not None:
         above = legend.get_window_extent().height * 72 / ax.figure.dpi
         ax.set_title(title, loc="left", pad=above + 4.0, color=INK, fontweight="bold")
@@ -215,13 +308,16 @@ def _wrapped(items: tuple[str, ...]) -> list[str]:
     return textwrap.wrap(", ".join(item.replace(" ", "\N{NO-BREAK SPACE}") for item in items), 80)
 
 
-def _legend(ax: Axes, handles: dict[str, Any], columns: int) -> Legend:
+def _legend(ax: Axes, rows: Rows, handles: Mapping[str, Any], columns: int) -> Legend:
     return ax.legend(
         list(handles.values()),
         list(handles),
         loc="lower left",
         bbox_to_anchor=(0.0, 1.0),
         ncols=columns,
+        title=rows.color,
+        title_fontsize=TEXT_POINTS,
+        alignment="left",
         frameon=False,
         fontsize=TEXT_POINTS,
         labelcolor=INK,
@@ -230,6 +326,14 @@ def _legend(ax: Axes, handles: dict[str, Any], columns: int) -> Legend:
         columnspacing=1.2,
         handletextpad=0.5,
     )
+
+
+def _make_room(ax: Axes, legend: Legend) -> None:
+    """Make a figure higher for a legend of several lines."""
+    figure = ax.get_figure(root=True)
+    if figure is not None:
+        needed = legend.get_window_extent().height / figure.dpi - LEGEND_INCHES
+        figure.set_figheight(figure.get_figheight() + max(needed, 0.0))
 
 
 def _show_zero(ax: Axes) -> None:

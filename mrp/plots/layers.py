@@ -1,13 +1,13 @@
 """What a picture of estimates shows, as plain data.
 
-Rows have positions: the lowest is at 0, the next one at 1. Nothing here draws, and nothing here
-loads matplotlib.
+Rows have positions: the lowest is at 0, the next one at 1. A row shows one estimate, or one in each
+colour. Nothing here draws, and nothing here loads matplotlib.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from mrp.errors import RequestError, listing, unknown
 from mrp.estimates import Estimates
+from mrp.intervals import Probabilities, in_words
+from mrp.labels import names_of, telling
 
 Floats = NDArray[np.float64]
 Reference = Mapping[str, "Mapping[Any, Any] | pd.Series"] | pd.DataFrame
@@ -25,43 +27,65 @@ MOST_ROWS = 200
 """Rows that can still be read in one picture."""
 INNER_PROB = 0.5
 """Probability of the inner interval."""
+OVERLAPPING, APART = 2.5, 0.9
+"""Height of the tallest curve in rows: of one colour, and of several that lie over each other."""
 GRID = 512
 """Number of points at which a density is known."""
-KINDS = {"eti": "equal-tailed", "hdi": "highest-density"}
-"""Kinds of interval in words."""
+MOST_COLORS = 7
+"""Colours that can still be told apart."""
+DODGE = 0.7
+"""Share of a row over which intervals of several colours are spread."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a picture, from the top to the bottom.
+    """The rows of a picture, from the top to the bottom, and the estimates in them.
 
     Parameters
     ----------
-    order
-        Which estimate each row is (rows,).
     labels
-        What tells a row from the others: the label columns that differ between rows.
+        What tells a row from the others (rows,): the label columns that differ between rows.
     shared
         The label columns that are the same in all rows, each as ``name: value``.
     positions
         Height of each row (rows,): its number from the bottom.
+    order
+        Which estimate each one shown is (shown,), from the top to the bottom.
+    at
+        Position of the row of each estimate shown (shown,).
+    series
+        Colour of each (shown,): a number, and what it stands for in `colors`.
+    color
+        Column that has a colour for each of its values; None for one colour.
+    colors
+        These values, as text; none for one colour.
     estimate
-        Mean of its draws (rows,).
+        Centre of its draws (shown,).
     quantity
         What the estimates are estimates of.
     """
 
-    order: NDArray[np.intp]
     labels: tuple[str, ...]
     shared: tuple[str, ...]
     positions: Floats
+    order: NDArray[np.intp]
+    at: Floats
+    series: NDArray[np.intp]
+    color: str | None
+    colors: tuple[str, ...]
     estimate: Floats
     quantity: str
+
+    @property
+    def dodged(self) -> Floats:
+        """Heights (shown,) at which estimates of one row are side by side, the first on top."""
+        count = max(len(self.colors), 1)
+        return self.at + DODGE * ((count - 1) / 2 - self.series) / count
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Bounds (rows,) of the interval of each row, and their probability."""
+    """Bounds (shown,) of the interval of each estimate, and their probability."""
 
     probability: float
     low: Floats
@@ -97,9 +121,9 @@ class Ridges:
     grid
         Where the densities are known (points,), the same for all rows.
     heights
-        Density above each row's position (rows, points), in rows.
+        Density above the position of each estimate's row (shown, points), in rows.
     at_estimate
-        Density at each row's estimate (rows,), in rows.
+        Density at each estimate (shown,), in rows.
     meaning
         What a curve is, in words.
     """
@@ -114,61 +138,120 @@ class Ridges:
 def interval_layers(
     estimates: Estimates,
     *,
-    ci_prob: float = 0.95,
+    ci_prob: Probabilities | None = None,
+    color: str | None = None,
     sort: bool = True,
     reference: Reference | None = None,
 ) -> Intervals:
-    """Mean and intervals of each estimate, and the reference values of its label.
+    """Centre and intervals of each estimate, and the reference values of its label.
 
     The arguments are those of `mrp.plots.figures.intervals`.
     """
     _check_number_of_rows(estimates)
-    outer = estimates.to_frame(ci_prob=ci_prob)
-    rows = _rows(estimates, outer, sort)
-    intervals = [_interval(outer, rows)]
-    if ci_prob > INNER_PROB:
-        intervals.append(_interval(estimates.to_frame(ci_prob=INNER_PROB), rows))
+    probabilities = _probabilities(estimates, ci_prob)
+    table = estimates.to_frame(ci_prob=probabilities)
+    rows = _rows(estimates, table, sort, color)
+    bounds = table.iloc[rows.order, -2 * len(probabilities) :].to_numpy(dtype=float).T
+    pairs = zip(probabilities, bounds[::2], bounds[1::2], strict=True)
+    intervals = tuple(Interval(p, low, high) for p, low, high in pairs)
     points = [
         Points(str(name), _matched(str(name), values, rows.labels))
         for name, values in _named(reference)
     ]
-    shares = " and ".join(f"{100 * each.probability:g}%" for each in reversed(intervals))
-    noun = "intervals" if len(intervals) > 1 else "interval"
-    kind = KINDS[outer.attrs["ci_kind"]]
-    meaning = f"{outer.attrs['center']}, {shares} {kind} {noun}"
-    return Intervals(rows, tuple(intervals), tuple(points), meaning)
+    how = estimates.summarised
+    meaning = f"{how.center}, {in_words(probabilities[::-1], how.ci_kind)}"
+    return Intervals(rows, intervals, tuple(points), meaning)
 
 
-def ridge_layers(estimates: Estimates, *, sort: bool = True, height: float = 2.5) -> Ridges:
+def _probabilities(estimates: Estimates, ci_prob: Probabilities | None) -> list[float]:
+    """Probabilities of the intervals, the widest first; half is added to a single wider one."""
+    asked = estimates.summarised.but(ci_prob=ci_prob)
+    inner = [] if isinstance(asked.ci_prob, tuple) else [INNER_PROB]
+    widest = max(asked.probabilities)
+    return sorted({*asked.probabilities, *(p for p in inner if p < widest)}, reverse=True)
+
+
+def ridge_layers(
+    estimates: Estimates,
+    *,
+    color: str | None = None,
+    sort: bool = True,
+    height: float | None = None,
+) -> Ridges:
     """Density of the draws of each estimate, the tallest `height` rows high.
 
     The arguments are those of `mrp.plots.figures.ridges`.
     """
     _check_number_of_rows(estimates)
-    _check_height(height)
-    rows = _rows(estimates, estimates.to_frame(), sort)
+    if height is not None:
+        _check_height(height)
+    rows = _rows(estimates, estimates.to_frame(), sort, color)
+    if height is None:
+        height = APART if rows.colors else OVERLAPPING
     grid, heights = _densities(estimates.source.values(rows.order), height)
     at_estimate = [
         np.interp(mean, grid, curve) for mean, curve in zip(rows.estimate, heights, strict=True)
     ]
     group = estimates.about.get("group", "posterior")
-    meaning = f"density of {estimates.source.size:,} {group} draws, line at their mean"
+    center = estimates.summarised.center
+    meaning = f"density of {estimates.source.size:,} {group} draws, line at their {center}"
     return Ridges(rows, grid, heights, np.array(at_estimate), meaning)
 
 
-def _rows(estimates: Estimates, table: pd.DataFrame, sort: bool) -> Rows:
-    mean = table["estimate"].to_numpy(dtype=float)
-    labels, shared = _labels(estimates)
-    _check_finite(mean, labels)
-    order = np.argsort(-mean, kind="stable") if sort else np.arange(len(mean))
+def _rows(estimates: Estimates, table: pd.DataFrame, sort: bool, color: str | None) -> Rows:
+    color = _color(estimates, color)
+    center = table["estimate"].to_numpy(dtype=float)
+    series, colors = _series(estimates.labels, color)
+    labels, shared = _labels(estimates, color)
+    _check_finite(center, labels)
+    row = _row_of_each(labels, series)
+    height = -pd.Series(center).groupby(row).mean().to_numpy()
+    from_top = np.argsort(height, kind="stable") if sort else np.arange(len(height))
+    rank = np.empty_like(from_top)
+    rank[from_top] = np.arange(len(from_top))
+    order = np.lexsort((series, rank[row]))
+    first = np.unique(row, return_index=True)[1]
     return Rows(
-        order=order,
-        labels=tuple(labels[k] for k in order),
+        labels=tuple(labels[first[k]] for k in from_top),
         shared=shared,
-        positions=np.arange(len(mean), dtype=float)[::-1],
-        estimate=mean[order],
+        positions=np.arange(len(height), dtype=float)[::-1],
+        order=order,
+        at=(len(height) - 1 - rank[row][order]).astype(float),
+        series=series[order],
+        color=color,
+        colors=colors,
+        estimate=center[order],
         quantity=_quantity(estimates),
     )
+
+
+def _color(estimates: Estimates, color: str | None) -> str | None:
+    """Column that gives the colours: the one asked for, or that of `mrp.concat`."""
+    columns = [str(name) for name in estimates.labels.columns]
+    if color is not None and color not in columns:
+        raise RequestError(unknown("color", "name a column of the labels", color, columns))
+    concatenated = estimates.about.get("concat")
+    return color or (concatenated if concatenated in columns else None)
+
+
+def _series(labels: pd.DataFrame, color: str | None) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+    """Number of the colour of each estimate, and what the colours stand for, in order."""
+    if color is None:
+        return np.zeros(len(labels), dtype=np.intp), ()
+    codes, values = pd.factorize(labels[color], use_na_sentinel=False)
+    if len(values) > MOST_COLORS:
+        raise RequestError(
+            f"`color` must name a column of at most {MOST_COLORS} values, got {len(values)} in "
+            f"{color!r}. Show it in rows."
+        )
+    return codes, tuple(map(str, values))
+
+
+def _row_of_each(labels: list[str], series: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Row of each estimate: one for each label, and more where a label has a colour twice."""
+    table = pd.DataFrame({"label": labels, "series": series})
+    table["again"] = table.groupby(["label", "series"]).cumcount()
+    return table.groupby(["label", "again"], sort=False).ngroup().to_numpy().astype(np.intp)
 
 
 def _quantity(estimates: Estimates) -> str:
@@ -176,28 +259,19 @@ def _quantity(estimates: Estimates) -> str:
     return f"{quantity} (link scale)" if estimates.about.get("type") == "link" else quantity
 
 
-def _labels(estimates: Estimates) -> tuple[list[str], tuple[str, ...]]:
+def _labels(estimates: Estimates, color: str | None) -> tuple[list[str], tuple[str, ...]]:
     """What tells rows apart, and what they share."""
-    table = estimates.labels
-    differ = [name for name in table.columns if table[name].nunique(dropna=False) > 1]
-    without_id = [name for name in differ if name != "rowid"]
-    if without_id and not table.duplicated(without_id).any():
-        differ = without_id
+    table = estimates.labels.drop(columns=[] if color is None else [color])
+    differ = telling(table)
     if not differ:
-        return estimates.names, ()
+        one_row_of_colors = color is not None and not len(table.columns)
+        return ([""] * len(table) if one_row_of_colors else names_of(table)), ()
     # the value that a row has of the variable which the contrast changes says nothing
     contrasted = set(table["term"]) if "contrast" in table else set()
     silent = {"rowid", *differ, *contrasted}
     same = [name for name in table.columns if name not in silent]
     shared = tuple(f"{name}: {table[name].iloc[0]}" for name in same)
-    return replace(estimates, labels=table[differ]).names, shared
-
-
-def _interval(table: pd.DataFrame, rows: Rows) -> Interval:
-    low, high = (
-        table[name].to_numpy(dtype=float)[rows.order] for name in ("conf_low", "conf_high")
-    )
-    return Interval(float(table.attrs["ci_prob"]), low, high)
+    return names_of(table[differ]), shared
 
 
 def _named(reference: Reference | None) -> list[tuple[Any, Any]]:
@@ -298,5 +372,5 @@ def _check_finite(mean: Floats, labels: list[str]) -> None:
 def _check_height(height: float) -> None:
     if isinstance(height, bool) or not isinstance(height, float | int) or not height > 0:
         raise RequestError(
-            f"`height` must be a positive number of rows, got {height!r}. Usual: 2.5."
+            f"`height` must be a positive number of rows, got {height!r}. Usual: {OVERLAPPING}."
         )

@@ -1,4 +1,4 @@
-"""The renderer: artists are those of the layers, nothing overlaps, and two pictures look right.
+"""The renderer: artists are those of the layers, nothing overlaps, and a few pictures look right.
 
 A picture that differs from its golden one is kept with the difference in pytest's temporary folder.
 If it is the better one, look at it, then copy it over the golden one.
@@ -171,6 +171,71 @@ def test_spike_can_be_seen(normals):
     np.testing.assert_allclose(spike.get_ydata(), [1, 3.5, 1])
 
 
+# --- colours --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def both(normals):
+    """Averages by gender under two priors."""
+    labels = pd.DataFrame({"gender": ["Man", "Woman"]})
+    parts = {
+        "vague": normals([0.5, 0.52], 0.15, labels=labels, group="prior"),
+        "informative": normals([0.45, 0.5], 0.04, labels=labels, group="prior"),
+    }
+    return mrp.concat(parts, name="priors")
+
+
+@pytest.mark.parametrize("kind", ["interval", "ridge"])
+def test_legend_says_what_colours_mean(both, kind):
+    ax = both.plot(kind, color="priors", sort=False)
+    assert ax.get_legend().get_title().get_text() == "priors"
+    assert legend(ax)[:2] == ["vague", "informative"]
+    assert len(legend(ax)) == 3
+    assert labels(ax) == ["Man", "Woman"]
+
+
+def test_intervals_of_a_colour_are_at_their_heights(both):
+    layer = interval_layers(both)
+    ax = figures.intervals(both)
+    for k, (outer, inner) in enumerate(zip(*[iter(ax.collections)] * 2, strict=True)):
+        own = layer.rows.series == k
+        for drawn, interval in ((outer, layer.intervals[0]), (inner, layer.intervals[1])):
+            segments = np.array(drawn.get_segments())
+            np.testing.assert_array_equal(segments[:, 0, 0], interval.low[own])
+            np.testing.assert_array_equal(segments[:, 0, 1], layer.rows.dodged[own])
+    centers = ax.lines[:2]
+    assert len({line.get_color() for line in centers}) == 2
+    assert len({line.get_marker() for line in centers}) == 2
+
+
+def test_densities_of_one_row_share_its_base_and_their_colours_differ(both):
+    ax = figures.ridges(both, sort=False)
+    lines = ax.lines[:4]
+    assert [round(line.get_ydata().min(), 1) for line in lines] == [1, 1, 0, 0]
+    assert lines[0].get_color() == lines[2].get_color() != lines[1].get_color()
+
+
+def test_narrower_intervals_are_thicker(normals):
+    widths = [
+        each.get_linewidths()[0]
+        for each in figures.intervals(normals([0]), ci_prob=[0.5, 0.8, 0.9, 0.95]).collections
+    ]
+    assert widths == sorted(widths)
+    assert len(set(widths)) == 4
+
+
+def test_rows_of_several_colours_are_higher(both):
+    one = figures.intervals(both, color="gender", sort=False)
+    plain = figures.intervals(both.hypothesis(["b1", "b2"]))
+    assert one.figure.get_figheight() > plain.figure.get_figheight()
+
+
+def test_no_text_overlaps_in_a_picture_of_colours(both):
+    for kind in ("interval", "ridge"):
+        texts = boxes(both.plot(kind, title="Priors"))
+        assert not any(a.overlaps(b) for k, a in enumerate(texts) for b in texts[:k])
+
+
 # --- figure ---------------------------------------------------------------------------------------
 
 
@@ -241,3 +306,14 @@ def test_intervals_look_right(normals, tmp_path):
 def test_ridges_look_right(normals, tmp_path):
     ax = figures.ridges(normals(MEANS, SDS, quantity="average support"), title="Support by state")
     assert_looks_like(ax, "ridges.png", tmp_path)
+
+
+def test_overlaid_ridges_look_right(both, tmp_path):
+    assert_looks_like(both.plot("ridge", sort=False), "overlaid_ridges.png", tmp_path)
+
+
+def test_intervals_side_by_side_look_right(both, tmp_path):
+    ax = both.with_interval(center="median", ci_kind="hdi", ci_prob=(0.5, 0.8, 0.95)).plot(
+        sort=False, reference={"raw mean": {"Man": 0.4, "Woman": 0.55}}, title="Two priors"
+    )
+    assert_looks_like(ax, "intervals_side_by_side.png", tmp_path)

@@ -149,6 +149,136 @@ def test_impossible_probability_is_refused(normals):
         interval_layers(normals([0]), ci_prob=95)
 
 
+def test_intervals_of_several_probabilities_are_the_widest_first(normals):
+    estimates = normals([2, 1], [0.1, 0.2])
+    for layer in (
+        interval_layers(estimates, ci_prob=[0.5, 0.95, 0.8]),
+        interval_layers(estimates.with_interval(ci_prob=[0.5, 0.95, 0.8])),
+    ):
+        assert [each.probability for each in layer.intervals] == [0.95, 0.8, 0.5]
+        assert layer.meaning == "mean, 50%, 80% and 95% equal-tailed intervals"
+        for each in layer.intervals:
+            table = estimates.to_frame(ci_prob=each.probability)
+            np.testing.assert_array_equal(each.low, table["conf_low"])
+            np.testing.assert_array_equal(each.high, table["conf_high"])
+
+
+def test_one_listed_probability_has_no_inner_interval(normals):
+    layer = interval_layers(normals([0]), ci_prob=[0.9])
+    assert [each.probability for each in layer.intervals] == [0.9]
+
+
+def test_centre_and_kind_are_those_that_the_estimates_carry(normals):
+    skewed = Estimates(pd.DataFrame({"a": [1]}), Made(np.array([[0.0, 0.1, 0.2, 0.5, 9.0]])), 1)
+    estimates = skewed.with_interval(center="median", ci_kind="hdi", ci_prob=0.8)
+    layer = interval_layers(estimates)
+    assert layer.meaning == "median, 50% and 80% highest-density intervals"
+    assert layer.rows.estimate.tolist() == [0.2]
+    table = estimates.to_frame()
+    assert (layer.intervals[0].low[0], layer.intervals[0].high[0]) == tuple(
+        table.loc[0, ["conf_low", "conf_high"]]
+    )
+    assert ridge_layers(estimates).meaning == "density of 5 posterior draws, line at their median"
+
+
+# --- colours --------------------------------------------------------------------------------------
+
+
+def by_priors(normals, means=((0.1, 0.4), (0.3, 0.2)), sds=((1.0, 1.0), (0.5, 0.5))):
+    labels = pd.DataFrame({"gender": ["Man", "Woman"]})
+    parts = [normals(list(m), s, labels=labels) for m, s in zip(means, sds, strict=True)]
+    return mrp.concat(parts, ["vague", "informative"], name="priors")
+
+
+def test_colours_are_in_rows_of_the_other_labels(normals):
+    rows = interval_layers(by_priors(normals), color="priors", sort=False).rows
+    assert (rows.color, rows.colors) == ("priors", ("vague", "informative"))
+    assert rows.labels == ("Man", "Woman")
+    np.testing.assert_array_equal(rows.positions, [1, 0])
+    np.testing.assert_array_equal(rows.order, [0, 2, 1, 3])
+    np.testing.assert_array_equal(rows.at, [1, 1, 0, 0])
+    np.testing.assert_array_equal(rows.series, [0, 1, 0, 1])
+    np.testing.assert_allclose(rows.estimate, [0.1, 0.3, 0.4, 0.2])
+
+
+def test_rows_of_several_colours_are_sorted_by_their_mean(normals):
+    rows = interval_layers(by_priors(normals)).rows
+    assert rows.labels == ("Woman", "Man")
+    np.testing.assert_array_equal(rows.order, [1, 3, 0, 2])
+    np.testing.assert_array_equal(rows.at, [1, 1, 0, 0])
+
+
+def test_colour_of_concatenated_estimates_is_what_tells_them_apart(normals):
+    both = by_priors(normals)
+    assert interval_layers(both).rows.color == "priors"
+    assert interval_layers(both, color="gender").rows.colors == ("Man", "Woman")
+    assert interval_layers(both, color="gender", sort=False).rows.labels == ("vague", "informative")
+    assert interval_layers(both.hypothesis("~ pairwise | gender")).rows.color is None
+
+
+def test_estimates_of_one_row_are_side_by_side_around_it_the_first_on_top(normals):
+    rows = interval_layers(by_priors(normals), sort=False).rows
+    np.testing.assert_allclose(rows.dodged, [1.175, 0.825, 0.175, -0.175])
+    alone = interval_layers(normals([2, 1])).rows
+    np.testing.assert_array_equal(alone.dodged, alone.at)
+    np.testing.assert_array_equal(alone.at, alone.positions)
+
+
+def test_intervals_and_densities_are_in_the_order_of_what_is_shown(normals):
+    both = by_priors(normals)
+    layer, ridge = interval_layers(both), ridge_layers(both)
+    table = both.to_frame().iloc[[1, 3, 0, 2]]
+    np.testing.assert_array_equal(layer.intervals[0].low, table["conf_low"])
+    assert ridge.heights.shape == (4, GRID)
+    tallest = ridge.heights.max(axis=1)
+    assert (tallest[[1, 3]] > 1.5 * tallest[[0, 2]]).all()
+
+
+def test_row_that_lacks_a_colour_is_drawn_without_it(normals):
+    one = normals([1], labels=pd.DataFrame({"state": ["CA"]}))
+    two = normals([3, 2], labels=pd.DataFrame({"state": ["CA", "WY"]}))
+    rows = interval_layers(mrp.concat({"a": one, "b": two})).rows
+    assert rows.labels == ("CA", "WY")
+    np.testing.assert_array_equal(rows.series, [0, 1, 1])
+    np.testing.assert_array_equal(rows.at, [1, 1, 0])
+
+
+def test_label_that_has_a_colour_twice_has_two_rows(normals):
+    labels = pd.DataFrame({"who": ["a", "a", "b"], "state": ["CA", "CA", "CA"]})
+    rows = interval_layers(normals([3, 2, 1], labels=labels), color="who").rows
+    np.testing.assert_array_equal(rows.order, [0, 2, 1])
+    np.testing.assert_array_equal(rows.at, [1, 1, 0])
+
+
+def test_overall_averages_are_one_row_of_colours(normals):
+    nothing = pd.DataFrame(index=[0])
+    both = mrp.concat({"a": normals([0], labels=nothing), "b": normals([1], labels=nothing)})
+    rows = interval_layers(both).rows
+    assert (rows.labels, rows.colors) == (("",), ("a", "b"))
+    contrast = pd.DataFrame({"term": ["age"], "contrast": ["old - young"]})
+    both = mrp.concat({"a": normals([0], labels=contrast), "b": normals([1], labels=contrast)})
+    assert interval_layers(both).rows.labels == ("age, old - young",)
+
+
+def test_reference_is_by_row_whatever_the_colours(normals):
+    (points,) = interval_layers(by_priors(normals), reference={"raw": {"Man": 0.2}}).points
+    np.testing.assert_array_equal(points.values, [np.nan, 0.2])
+
+
+@pytest.mark.parametrize("layers", [interval_layers, ridge_layers])
+def test_colour_that_can_not_be_is_refused(normals, layers):
+    message = (
+        "`color` must name a column of the labels, got 'prior'. Available: ['priors', 'gender']. "
+        "Did you mean 'priors'?"
+    )
+    with pytest.raises(RequestError, match=exactly(message)):
+        layers(by_priors(normals), color="prior")
+    message = "`color` must name a column of at most 7 values, got 8 in 'state'. Show it in rows."
+    with pytest.raises(RequestError, match=exactly(message)):
+        layers(normals(range(8)), color="state")
+    assert len(layers(normals(range(7)), color="state").rows.colors) == 7
+
+
 # --- reference points -----------------------------------------------------------------------------
 
 
