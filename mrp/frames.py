@@ -17,6 +17,8 @@ Floats = NDArray[np.float64]
 SHARES_AGREE = 1e-3
 """Relative difference up to which the totals of areas count as the same (rounded shares)."""
 Weights = str | Sequence[float] | NDArray[Any] | pd.Series
+MAPPED = "by"
+"""Column of a table of groups that holds their labels."""
 
 
 def as_pandas(table: Any, argument: str) -> pd.DataFrame:
@@ -116,17 +118,15 @@ def _check_weights(weights: Floats, said: str) -> None:
 
 
 def grouping(
-    by: str | Sequence[str] | None,
-    data: pd.DataFrame,
-    weights: Floats,
-    argument: str = "newdata",
+    by: Any, data: pd.DataFrame, weights: Floats, argument: str = "newdata"
 ) -> tuple[NDArray[np.int64], pd.DataFrame]:
     """Group of each row, and the groups' labels in order of their levels.
 
     Parameters
     ----------
     by
-        One column or several; None for one group of all rows.
+        One column or several; None for one group of all rows; or a table with columns of the data
+        and a column ``by``: rows that match one of its rows belong to the group that it names.
     data, weights
         The rows and their weights.
     argument
@@ -134,18 +134,44 @@ def grouping(
 
     Returns
     -------
-    Codes (n,) from 0, and a table with a row for each group and the columns of `by`.
+    Codes (n,) from 0, and a table with a row for each group and the columns of `by`. Groups of a
+    table come in the order in which it names them.
 
     Raises
     ------
     RequestError
         There is no such column, or it is named twice.
     DataError
-        A column has missing values, or a group has no weight.
+        A column has missing values, a group has no weight, or a row matches none of the table.
     """
-    columns = [by] if isinstance(by, str) else list(by or ())
+    if by is None or isinstance(by, str | list | tuple):
+        codes, labels = _by_columns(columns_of(by), data, argument)
+    elif isinstance(by, bool | int | float):
+        raise RequestError(
+            f"`by` must name columns of `{argument}`, or be a table, got {by!r}. "
+            f"Available: {listing(data.columns)}. For one average of all rows, leave it out."
+        )
+    else:
+        codes, labels = _by_table(as_pandas(by, "by"), data, argument)
+    _check_groups_have_weight(codes, weights, labels)
+    return codes, labels
+
+
+def _by_columns(
+    columns: list[str], data: pd.DataFrame, argument: str
+) -> tuple[NDArray[np.int64], pd.DataFrame]:
     if len(set(columns)) < len(columns):
         raise RequestError(f"`by` must name each column once, got {listing(columns)}.")
+    _check_by_columns(columns, data, argument)
+    if not columns:
+        return np.zeros(len(data), dtype=np.int64), pd.DataFrame(index=[0])
+    grouped = data.groupby(columns, observed=True, sort=True)
+    codes = grouped.ngroup().to_numpy().astype(np.int64)
+    first = np.unique(codes, return_index=True)[1]
+    return codes, data.iloc[first][columns].reset_index(drop=True)
+
+
+def _check_by_columns(columns: Sequence[str], data: pd.DataFrame, argument: str) -> None:
     for name in columns:
         if name not in data.columns:
             raise RequestError(
@@ -157,14 +183,38 @@ def grouping(
                 f"`by` must have no missing values, got {missing} in {name!r}. "
                 f"Fill them in: every row must belong to a group."
             )
-    if not columns:
-        return np.zeros(len(data), dtype=np.int64), pd.DataFrame(index=[0])
-    grouped = data.groupby(columns, observed=True, sort=True)
-    codes = grouped.ngroup().to_numpy().astype(np.int64)
-    first = np.unique(codes, return_index=True)[1]
-    labels = data.iloc[first][columns].reset_index(drop=True)
-    _check_groups_have_weight(codes, weights, labels)
-    return codes, labels
+
+
+def _by_table(
+    table: pd.DataFrame, data: pd.DataFrame, argument: str
+) -> tuple[NDArray[np.int64], pd.DataFrame]:
+    """Groups that a table makes of the values of some columns."""
+    columns = [str(name) for name in table.columns if name != MAPPED]
+    if MAPPED not in table.columns or not columns:
+        raise RequestError(
+            f"`by`, as a table, must have the column {MAPPED!r} with the groups' labels beside "
+            f"columns of `{argument}`, got {listing(table.columns)}."
+        )
+    _check_by_columns(columns, data, argument)
+    twice = table.duplicated(columns)
+    if twice.any():
+        raise DataError(
+            f"`by`, as a table, must name each combination of {listing(columns)} once, got "
+            f"{listing(table.loc[twice, columns].astype(str).agg(', '.join, axis=1))} again."
+        )
+    keys = data[columns].astype(object).reset_index(drop=True)
+    joined = keys.merge(table.astype(object), on=columns, how="left", validate="many_to_one")
+    unmatched = joined[MAPPED].isna()
+    if unmatched.any():
+        values = keys[unmatched.to_numpy()].astype(str).agg(", ".join, axis=1)
+        raise DataError(
+            f"`by`, as a table, must give every row of `{argument}` a label, got none for "
+            f"{listing(values.unique())} ({int(unmatched.sum())} rows). Add them to the table, or "
+            f"leave those rows out."
+        )
+    order = [label for label in table[MAPPED].unique() if (joined[MAPPED] == label).any()]
+    codes = pd.Index(order).get_indexer(pd.Index(joined[MAPPED])).astype(np.int64)
+    return codes, pd.DataFrame({MAPPED: order})
 
 
 def _check_groups_have_weight(
@@ -206,19 +256,26 @@ def check_new_groups(
         )
 
 
-def warn_of_absent_groups(design: Design, frame: pd.DataFrame, labels: pd.DataFrame) -> None:
+def columns_of(by: Any) -> list[str]:
+    """Columns of the data that `by` makes groups of."""
+    if by is None or isinstance(by, str | list | tuple):
+        return [by] if isinstance(by, str) else list(by or ())
+    return [str(name) for name in as_pandas(by, "by").columns if name != MAPPED]
+
+
+def warn_of_absent_groups(design: Design, frame: pd.DataFrame, columns: Sequence[str]) -> None:
     """Warn of levels of `by` that the survey or the frame's categorical knows but no cell has."""
     known: Mapping[str, Sequence[object]] = {
         component.source: component.levels
         for component in design.components.values()
         if isinstance(component, Categorical)
     }
-    for name in labels.columns:
+    for name in columns:
         dtype = frame[name].dtype
         levels = [str(level) for level in known.get(name, ())]
         if isinstance(dtype, pd.CategoricalDtype):
             levels += [str(level) for level in dtype.categories]
-        have = set(labels[name].astype(str))
+        have = set(map(str, frame[name].unique()))
         absent = [level for level in dict.fromkeys(levels) if level not in have]
         if absent:
             warnings.warn(

@@ -13,12 +13,13 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from mrp.coefficients import Coefficients
 from mrp.design import DesignRows, unique_rows
@@ -115,15 +116,19 @@ class Prediction:
     offset
         Offset of each row (n,); None where the formula has none.
     inverse_link
-        Applied to the linear predictor in place.
-    n, size
-        Number of rows and of draws.
+        Applied to the linear predictors (rows, columns), which it may overwrite.
+    n
+        Number of rows.
+    columns, size
+        Numbers that a row has before and after the inverse link: one for each draw, and of a
+        categorical outcome for each of its linear predictors and levels.
     """
 
     parts: tuple[Part, ...]
     offset: Floats | None
     inverse_link: InverseLink
     n: int
+    columns: int
     size: int
 
     @property
@@ -136,7 +141,8 @@ class Prediction:
 
     def values(self, rows: Rows) -> Floats:
         """Values (rows, draws)."""
-        eta = np.zeros((len(rows), self.size)) if not self.parts else self.parts[0].values(rows)
+        empty = (len(rows), self.columns)
+        eta = self.parts[0].values(rows) if self.parts else np.zeros(empty)
         for part in self.parts[1:]:
             eta += part.values(rows)
         if self.offset is not None:
@@ -144,7 +150,12 @@ class Prediction:
         return self.inverse_link(eta)
 
 
-def predict(rows: DesignRows, coefficients: Coefficients, inverse_link: InverseLink) -> Prediction:
+def predict(
+    rows: DesignRows,
+    coefficients: Coefficients,
+    inverse_link: InverseLink,
+    levels: int | None = None,
+) -> Prediction:
     """Set up the prediction of every row and draw; nothing of that size is computed yet.
 
     Parameters
@@ -155,6 +166,8 @@ def predict(rows: DesignRows, coefficients: Coefficients, inverse_link: InverseL
         Draws of the coefficients.
     inverse_link
         What turns the linear predictor into the quantity wanted.
+    levels
+        Numbers that it makes for each draw; by default as many as there are linear predictors.
     """
     design = rows.design
     parts = []
@@ -168,7 +181,9 @@ def predict(rows: DesignRows, coefficients: Coefficients, inverse_link: InverseL
     share = _free_bytes() / max(len(parts), 1)
     tables = tuple(part.tabulated(share) for part in parts)
     offset = rows.offset() if design.offsets else None
-    return Prediction(tables, offset, inverse_link, len(rows), coefficients.size)
+    columns = coefficients.predictors * coefficients.size
+    size = columns if levels is None else levels * coefficients.size
+    return Prediction(tables, offset, inverse_link, len(rows), columns, size)
 
 
 def blocks(n: int, size: int) -> Iterator[slice]:
@@ -219,10 +234,16 @@ def average(quantity: RowDraws, weights: Floats, group: NDArray[np.int64], group
         return _sums_by_group(quantity.values(rows[block]), weight[block], group[block])
 
     # the blocks are the parallel work: BLAS threads would only stand in their way
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
         for present, values in pool.map(sums, blocks(len(rows), quantity.size)):
             total[present] += values
     return total / np.bincount(group, weights=weight, minlength=groups)[:, None]
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The BLAS libraries of this process; looking for them takes milliseconds."""
+    return ThreadpoolController()
 
 
 def _sums_by_group(

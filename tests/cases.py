@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -122,10 +123,14 @@ def _categorical_slopes(row: Row) -> Iterable[Any]:
         yield effect("age|state", row["state"], 1.0, row["age"])
 
 
-def _transforms(row: Row) -> Iterable[Any]:
+def _mean_and_sd() -> tuple[float, float]:
     xs = SURVEY["x"].tolist()
     mean = sum(xs) / len(xs)
-    sd = math.sqrt(sum((x - mean) ** 2 for x in xs) / len(xs))
+    return mean, math.sqrt(sum((x - mean) ** 2 for x in xs) / len(xs))
+
+
+def _transforms(row: Row) -> Iterable[Any]:
+    mean, sd = _mean_and_sd()
     yield "Intercept", {}, 1.0
     yield "scale(x)", {}, (row["x"] - mean) / sd
     yield "I(x ** 2)", {}, row["x"] ** 2
@@ -163,21 +168,67 @@ def _intercept(row: Row) -> Iterable[Any]:
     yield "Intercept", {}, 1.0
 
 
+def _by_military(row: Row) -> Iterable[Any]:
+    yield "military", {}, 1.0
+
+
+def _by_x_with_slopes(row: Row) -> Iterable[Any]:
+    yield "x", {}, 1.0
+    yield effect("x|state", row["state"])
+
+
+def _by_x_of_gender(row: Row) -> Iterable[Any]:
+    yield "x:gender", {"x:gender_dim": row["gender"]}, 1.0
+
+
+def _by_x(row: Row) -> Iterable[Any]:
+    yield "x", {}, 1.0
+
+
+def _by_x_transformed(row: Row) -> Iterable[Any]:
+    yield "scale(x)", {}, 1 / _mean_and_sd()[1]
+    yield "I(x ** 2)", {}, 2 * row["x"]
+    yield "I(x \N{DIVISION SLASH} 3)", {}, 1 / 3
+
+
+def _by_slope_of_military(row: Row) -> Iterable[Any]:
+    yield effect("military|state", row["state"])
+
+
+def _by_x_in_offset(row: Row) -> Iterable[Any]:
+    yield "", {}, 1.0
+    yield effect("x|state", row["state"])
+
+
+def _by_exposure(row: Row) -> Iterable[Any]:
+    yield "", {}, 1 / row["exposure"]
+
+
+def _by_x_of_age(row: Row) -> Iterable[Any]:
+    yield "x", {}, 1.0
+    if row["age"] != "young":
+        yield "x:age", {"x:age_dim": row["age"]}, 1.0
+
+
 @dataclass(frozen=True)
 class Case:
-    """A model, and what its terms contribute to the linear predictor of a row."""
+    """A model, and what its terms contribute to the linear predictor of a row.
+
+    `derivatives` are those of the terms by a column, written as terms.
+    """
 
     formula: str
     terms: Terms
     link: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    derivatives: Mapping[str, Terms] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def draws(self) -> xr.Dataset:
         """Made-up draws."""
         return mrp.testing.fake_draws(self.model.design, chains=2, draws=4, seed=len(self.formula))
 
-    @property
+    @cached_property
     def model(self) -> mrp.Model:
         """The model of the small survey."""
         return mrp.Model(self.formula, SURVEY, **self.options)
@@ -189,24 +240,28 @@ CASES = {
         _correlated_slopes,
         "logit",
         {"family": "bernoulli"},
+        {"military": _by_military},
     ),
     "crossed factors and interaction, probit": Case(
         "y ~ age * education + x + (1 + x | state) + (1 | gender)",
         _crossed_factors,
         "probit",
         {"family": "bernoulli", "link": "probit"},
+        {"x": _by_x_with_slopes},
     ),
     "nested factors, no intercept, cloglog": Case(
         "y ~ 0 + education + x:gender + (1 | region / state) + (1 | state:district)",
         _nested_factors,
         "cloglog",
         {"family": "bernoulli", "link": "cloglog"},
+        {"x": _by_x_of_gender},
     ),
     "categorical slopes, binomial": Case(
         "p(successes, trials) ~ x + (age | state)",
         _categorical_slopes,
         "logit",
         {"family": "binomial"},
+        {"x": _by_x},
     ),
     "transforms and two brackets, gaussian": Case(
         "score ~ scale(x) + I(x**2) + I(x / 3) + C(district) + (1 | state) "
@@ -214,12 +269,14 @@ CASES = {
         _transforms,
         "identity",
         {"family": "gaussian"},
+        {"x": _by_x_transformed, "military": _by_slope_of_military},
     ),
     "offsets and independent slopes, poisson": Case(
         "count ~ age + offset(x) + offset(np.log(exposure)) + (x || state)",
         _offset,
         "log",
         {"family": "poisson"},
+        {"x": _by_x_in_offset, "exposure": _by_exposure},
     ),
     "slopes without intercept, negative binomial": Case(
         "count ~ gender + (0 + age | state) + (1 | gender:education)",
@@ -228,7 +285,11 @@ CASES = {
         {"family": "negativebinomial"},
     ),
     "interaction without main effect, identity": Case(
-        "count ~ x + x:age", _identity, "identity", {"family": "poisson", "link": "identity"}
+        "count ~ x + x:age",
+        _identity,
+        "identity",
+        {"family": "poisson", "link": "identity"},
+        {"x": _by_x_of_age},
     ),
     "intercept only": Case("score ~ 1", _intercept, "identity", {"family": "gaussian"}),
 }
@@ -242,3 +303,10 @@ def permuted(draws: xr.Dataset, seed: int = 0) -> xr.Dataset:
     return xr.Dataset(
         {name: a.transpose(*rng.permutation(a.dims)) for name, a in shuffled.data_vars.items()}
     )
+
+
+@cache
+def fit_of(name: str) -> mrp.Fit:
+    """A case's fit, from draws whose dims and labels are shuffled."""
+    case = CASES[name]
+    return mrp.Fit.from_draws(case.model, permuted(case.draws))

@@ -29,6 +29,39 @@ INVERSE: Mapping[str, Callable[[float], float]] = {
     "cloglog": lambda eta: 1 - math.exp(-math.exp(eta)),
 }
 
+DERIVATIVE: Mapping[str, Callable[[float], float]] = {
+    "identity": lambda eta: 1.0,
+    "log": math.exp,
+    "logit": lambda eta: INVERSE["logit"](eta) * (1 - INVERSE["logit"](eta)),
+    "probit": NormalDist().pdf,
+    "cloglog": lambda eta: math.exp(eta) * math.exp(-math.exp(eta)),
+}
+"""Of the inverse link, by the linear predictor."""
+
+CONTRAST: Mapping[str, Callable[[float, float], float]] = {
+    "difference": lambda hi, lo: hi - lo,
+    "ratio": lambda hi, lo: hi / lo,
+    "lift": lambda hi, lo: hi / lo - 1,
+    "lnratio": lambda hi, lo: math.log(hi) - math.log(lo),
+    "lnor": lambda hi, lo: math.log(hi * (1 - lo) / (lo * (1 - hi))),
+}
+
+SLOPE: Mapping[str, Callable[[float, float, float], float]] = {
+    "dydx": lambda dydx, x, y: dydx,
+    "eyex": lambda dydx, x, y: dydx / y * x,
+    "eydx": lambda dydx, x, y: dydx / y,
+    "dyex": lambda dydx, x, y: dydx * x,
+}
+
+VARIANCE: Mapping[str, Callable[[float, float, float], float]] = {
+    "bernoulli": lambda mean, other, trials: mean * (1 - mean),
+    "binomial": lambda mean, other, trials: mean * (1 - mean) / trials,
+    "gaussian": lambda mean, sigma, trials: sigma**2,
+    "poisson": lambda mean, other, trials: mean,
+    "negativebinomial": lambda mean, alpha, trials: mean + mean**2 / alpha,
+}
+"""Of a new outcome, by its mean, the family's other parameter and the number of trials."""
+
 
 def by_label(draws: xr.Dataset) -> dict[tuple[str, frozenset[tuple[str, str]]], Draws]:
     """Draws of every number, chain by chain, by its variable and the labels of its dims."""
@@ -78,14 +111,68 @@ def averages(
     return result
 
 
+def contrasts(
+    hi: Sequence[Draws], lo: Sequence[Draws], function: Callable[[float, float], float]
+) -> list[Draws]:
+    """A function of hi and lo, for each row and draw."""
+    return [
+        [function(a, b) for a, b in zip(*pair, strict=True)] for pair in zip(hi, lo, strict=True)
+    ]
+
+
 def differences(hi: Sequence[Draws], lo: Sequence[Draws]) -> list[Draws]:
     """hi - lo, for each row and draw."""
-    return [[a - b for a, b in zip(*pair, strict=True)] for pair in zip(hi, lo, strict=True)]
+    return contrasts(hi, lo, CONTRAST["difference"])
+
+
+def slopes(
+    rows: Sequence[Row],
+    name: str,
+    terms: Terms,
+    derivatives: Terms,
+    draws: xr.Dataset,
+    link: str = "identity",
+    slope: str = "dydx",
+) -> list[Draws]:
+    """Slope of a column, for each row and draw, by the chain rule.
+
+    `derivatives` are the derivatives of the terms by the column, written as terms are.
+    """
+    etas, by_x = predictions(rows, terms, draws), predictions(rows, derivatives, draws)
+    return [
+        [
+            SLOPE[slope](DERIVATIVE[link](eta) * d, float(row[name]), INVERSE[link](eta))
+            for eta, d in zip(etas[i], by_x[i], strict=True)
+        ]
+        for i, row in enumerate(rows)
+    ]
+
+
+def only(terms: Terms, variables: Sequence[str]) -> Terms:
+    """The terms without the group-specific ones that aren't named."""
+    return lambda row: [term for term in terms(row) if "|" not in term[0] or term[0] in variables]
 
 
 def records(table: pd.DataFrame) -> list[dict[Hashable, Any]]:
     """The rows of a table as dictionaries."""
     return table.to_dict("records")
+
+
+def settings(values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Every combination of the columns' values, the first column varying slowest."""
+    result: list[dict[str, Any]] = [{}]
+    for name, options in values.items():
+        result = [{**setting, name: option} for setting in result for option in options]
+    return result
+
+
+def quantile(values: Sequence[float], probability: float) -> float:
+    """Linear between order statistics (type 7 of R)."""
+    ordered = sorted(values)
+    position = probability * (len(ordered) - 1)
+    below = math.floor(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (position - below) * (ordered[above] - ordered[below])
 
 
 def changed(rows: Sequence[Row], name: str, change: Callable[[Any], Any]) -> list[Row]:

@@ -11,9 +11,9 @@ import pytest
 
 import mrp
 from mrp.errors import DataError, FrameWarning, RequestError
-from mrp.frames import as_pandas, grouping, weights_of
+from mrp.frames import as_pandas, columns_of, grouping, weights_of
 from mrp.testing import fake_fit
-from tests.cases import FRAME, SURVEY
+from tests.cases import FRAME, STATES, SURVEY
 from tests.messages import exactly, raises, warns
 
 FORMULA = "y ~ age + x + gender + (1 + gender | state) + (1 | district)"
@@ -444,6 +444,157 @@ def test_no_groups_means_one_group_without_labels():
     assert labels.shape == (1, 0)
 
 
+# --- groups that a table makes --------------------------------------------------------------------
+
+REGIONS = pd.DataFrame({"state": list(STATES), "by": list(STATES.values())})
+KINDS_OF_TABLES = {
+    "pandas": REGIONS,
+    "pandas, another index": REGIONS.set_axis([3, 3, 1, 0, 2]),
+    "pandas, categoricals": REGIONS.astype("category"),
+    "polars": pl.DataFrame(REGIONS.to_dict("list")),
+    "polars, lazy": pl.DataFrame(REGIONS.to_dict("list")).lazy(),
+    "pyarrow": pa.Table.from_pandas(REGIONS),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_TABLES)
+def test_table_of_any_kind_maps_states_to_regions(kind):
+    found = poststratified(frame(), by=KINDS_OF_TABLES[kind])
+    expected = poststratified(frame(), by="region")
+    assert found.labels["by"].tolist() == ["south", "north"]
+    np.testing.assert_allclose(
+        found.draws.sel(by=["north", "south"]).values, expected.draws.values, rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_frame_of_any_kind_is_mapped(kind):
+    found = poststratified(TABLES[kind], by=REGIONS)
+    np.testing.assert_allclose(
+        found.draws.values, poststratified(frame(), by=REGIONS).draws.values, rtol=1e-12
+    )
+
+
+def test_groups_of_a_table_come_in_its_order_without_those_that_no_row_has():
+    table = pd.concat([REGIONS[::-1], pd.DataFrame({"state": ["ON"], "by": ["Canada"]})])
+    codes, labels = grouping(table, frame(), np.ones(len(FRAME)))
+    assert labels["by"].tolist() == ["north", "south"]
+    assert labels["by"].iloc[codes].tolist() == FRAME["region"].tolist()
+
+
+def test_table_may_map_combinations_of_several_columns_to_labels_of_any_type():
+    pairs = [(age, gender) for age in ("young", "middle", "old") for gender in ("Man", "Woman")]
+    table = pd.DataFrame(pairs, columns=["age", "gender"])
+    table["by"] = [1 if pair == ("young", "Woman") else 2 for pair in pairs]
+    codes, labels = grouping(table, frame(), np.ones(len(FRAME)))
+    expected = [
+        1 if pair == ("young", "Woman") else 2
+        for pair in zip(FRAME["age"], FRAME["gender"], strict=True)
+    ]
+    assert labels["by"].iloc[codes].tolist() == expected
+
+
+def test_numbers_of_other_types_match():
+    table = pd.DataFrame({"district": [1.0, 2.0, 3.0], "by": ["a", "b", "a"]})
+    codes, labels = grouping(table, frame(), np.ones(len(FRAME)))
+    expected = [{1: "a", 2: "b", 3: "a"}[number] for number in FRAME["district"]]
+    assert labels["by"].iloc[codes].tolist() == expected
+
+
+def test_column_called_by_is_a_group_like_any_other():
+    found = poststratified(frame(by=FRAME["region"]), by="by")
+    expected = poststratified(frame(), by="region")
+    np.testing.assert_array_equal(found.draws.values, expected.draws.values)
+
+
+@pytest.mark.parametrize(
+    ("by", "expected"),
+    [(None, []), ("a", ["a"]), (["a", "b"], ["a", "b"]), (("a",), ["a"]), (REGIONS, ["state"])],
+)
+def test_columns_of_groups_are_those_named_or_those_of_the_table(by, expected):
+    assert columns_of(by) == expected
+
+
+@pytest.mark.parametrize(
+    ("table", "got"),
+    [
+        (REGIONS.rename(columns={"by": "region"}), "['state', 'region']"),
+        (REGIONS[["by"]], "['by']"),
+    ],
+)
+def test_table_must_have_labels_and_what_they_label(table, got):
+    message = (
+        f"`by`, as a table, must have the column 'by' with the groups' labels beside columns of "
+        f"`frame`, got {got}."
+    )
+    with raises(RequestError, message):
+        poststratified(frame(), by=table)
+
+
+def test_column_of_a_table_that_the_frame_lacks_is_named_with_the_closest_one():
+    message = (
+        "`by` must name columns of `frame`, got 'State'. Available: ['age', 'x', 'gender', "
+        "'state', 'district', 'n', 'region']. Did you mean 'state'?"
+    )
+    with raises(RequestError, message):
+        poststratified(frame(), by=REGIONS.rename(columns={"state": "State"}))
+
+
+def test_table_that_names_a_combination_twice_is_refused():
+    table = pd.concat([REGIONS, pd.DataFrame({"state": ["VT", "AL"], "by": ["east", "south"]})])
+    message = (
+        "`by`, as a table, must name each combination of ['state'] once, got ['VT', 'AL'] again."
+    )
+    with raises(DataError, message):
+        poststratified(frame(), by=table)
+
+
+@pytest.mark.parametrize("lack", ["no row", "no label"])
+def test_row_that_a_table_has_no_label_for_is_refused(lack):
+    count = int((FRAME["state"] == "VT").sum())
+    message = (
+        f"`by`, as a table, must give every row of `frame` a label, got none for ['VT'] ({count} "
+        f"rows). Add them to the table, or leave those rows out."
+    )
+    vermont = REGIONS["state"] == "VT"
+    table = REGIONS[~vermont] if lack == "no row" else REGIONS.assign(
+        by=REGIONS["by"].where(~vermont)
+    )  # fmt: skip
+    with raises(DataError, message):
+        poststratified(frame(), by=table)
+
+
+def test_missing_value_where_a_table_maps_is_refused():
+    states = frame()["region"].where(np.arange(len(FRAME)) > 4)
+    table = pd.DataFrame({"region": ["north", "south"], "by": ["N", "S"]})
+    message = (
+        "`by` must have no missing values, got 5 in 'region'. Fill them in: every row must belong "
+        "to a group."
+    )
+    with raises(DataError, message):
+        poststratified(frame(region=states), by=table)
+
+
+def test_group_of_a_table_without_weight_is_refused():
+    weights = FRAME["n"].where(FRAME["region"] != "north", 0.0)
+    message = (
+        "`wts` must give every group of `by` some weight, got none for ['north']. "
+        "Leave those rows out, or correct their weights."
+    )
+    with raises(DataError, message):
+        poststratified(frame(n=weights), by=REGIONS)
+
+
+@pytest.mark.parametrize("by", [3, True, {"state": "by"}])
+def test_groups_that_are_neither_columns_nor_a_table_are_refused(by):
+    message = (
+        f"`by` must be a table (pandas, polars or pyarrow), got {type(by).__name__}. "
+        f"Read files with pandas.read_csv or read_parquet."
+    )
+    with raises(DataError, message):
+        poststratified(frame(), by=by)
+
+
 # --- cells that are not there ---------------------------------------------------------------------
 
 
@@ -488,6 +639,17 @@ def test_category_without_cells_gets_a_warning_and_no_row():
     assert found.labels["region"].tolist() == ["north", "south"]
 
 
+def test_area_of_a_table_without_cells_gets_a_warning():
+    cells = frame()[FRAME["state"].to_numpy() != "VT"]
+    message = (
+        "`frame` has no cells for ['VT'] of 'state': no estimate is made for them. "
+        "Add cells for those that you want."
+    )
+    with warns(FrameWarning, message):
+        found = poststratified(cells, by=REGIONS)
+    assert found.labels["by"].tolist() == ["south", "north"]
+
+
 def test_warnings_point_to_the_users_line():
     cells = frame()[FRAME["state"].to_numpy() != "VT"]
     with pytest.warns(FrameWarning) as absent:
@@ -521,7 +683,7 @@ SHARES = (
 )
 
 
-@pytest.mark.parametrize("by", [None, "region", ["gender", "age"]])
+@pytest.mark.parametrize("by", [None, "region", ["gender", "age"], REGIONS])
 def test_shares_within_areas_averaged_across_areas_get_a_warning(by):
     with warns(FrameWarning, SHARES):
         poststratified(within_states(), by=by)

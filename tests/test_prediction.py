@@ -1,5 +1,6 @@
 """Draws of predictions in blocks: the same numbers however they are computed, in bounded memory."""
 
+import dataclasses
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -112,7 +113,7 @@ def test_offset_sets_rows_apart_that_are_the_same_otherwise(predicted):
     made = predicted()
     offset = np.zeros(made.n)
     offset[3] = 1.0
-    again = Prediction(made.parts, offset, made.inverse_link, made.n, made.size)
+    again = dataclasses.replace(made, offset=offset)
     keys = np.column_stack(again.keys)
     twin = np.column_stack(made.keys)
     assert (keys[3] != keys[np.arange(made.n) != 3]).any(axis=1).all()
@@ -121,7 +122,7 @@ def test_offset_sets_rows_apart_that_are_the_same_otherwise(predicted):
 
 def test_without_parts_the_offset_is_the_linear_predictor():
     offset = np.array([0.0, 1.5, -2.0])
-    made = Prediction((), offset, inverse("identity"), 3, 4)
+    made = Prediction((), offset, inverse("identity"), n=3, columns=4, size=4)
     np.testing.assert_array_equal(made.values(np.arange(3)), np.repeat(offset[:, None], 4, axis=1))
 
 

@@ -1,140 +1,177 @@
-"""What is compared with what: pairs of values of a variable, and the formula of a contrast."""
+"""The table of contrasts: how two predictions are compared, and how a slope is written.
+
+Code and docs (`docs/contrasts.md`) both read it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from mrp.errors import DataError, RequestError, listing, unknown
-from mrp.estimands.grids import levels_of
-from mrp.fit import Fit
+from mrp.errors import RequestError, unknown
 
 Floats = NDArray[np.float64]
-Comparison = Literal["difference"]
+Function = Callable[[Floats, Floats], Any]
+Named = Literal["difference", "ratio", "lift", "lnratio", "lnor"]
+Averaged = Literal["differenceavg", "ratioavg", "liftavg", "lnratioavg", "lnoravg"]
+Comparison = Named | Averaged | Function
+"""A name from `FORMULAS`; with ``avg`` after it, of averages; or a function of (hi, lo)."""
+SlopeName = Literal["dydx", "eyex", "eydx", "dyex"]
+
+AVERAGE = "avg"
 
 
 @dataclass(frozen=True)
 class Formula:
-    """A contrast of two predictions: its function, in place of `hi`, and how it is written."""
+    """A contrast of two predictions.
 
-    function: Callable[[Floats, Floats], Floats]
+    Parameters
+    ----------
+    function
+        Of predictions `hi` and `lo`, element by element; may overwrite both.
+    label
+        How it is written; ``{hi}`` and ``{lo}`` stand for the values compared.
+    averaged
+        The same for averages of predictions.
+    meaning
+        In words, for the docs.
+    of_averages
+        Whether averages are compared, where there are any: the contrast of two averages rather
+        than the average of contrasts.
+    """
+
+    function: Function
     label: str
+    averaged: str
+    meaning: str
+    of_averages: bool = True
+
+    def written(self, hi: Any, lo: Any, *, averaged: bool) -> str:
+        """The contrast of two values, in words."""
+        return (self.averaged if averaged else self.label).format(hi=hi, lo=lo)
 
 
 def _difference(hi: Floats, lo: Floats) -> Floats:
     return np.subtract(hi, lo, out=hi)
 
 
-FORMULAS: Mapping[Comparison, Formula] = {"difference": Formula(_difference, "{hi} - {lo}")}
-"""Every contrast by name; ``{hi}`` and ``{lo}`` stand for the values compared."""
+def _ratio(hi: Floats, lo: Floats) -> Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.divide(hi, lo, out=hi)
+
+
+def _lift(hi: Floats, lo: Floats) -> Floats:
+    hi -= lo
+    return _ratio(hi, lo)
+
+
+def _lnratio(hi: Floats, lo: Floats) -> Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log(_ratio(hi, lo), out=hi)
+
+
+def _lnor(hi: Floats, lo: Floats) -> Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.subtract(np.log(hi / (1 - hi)), np.log(lo / (1 - lo)), out=hi)
+
+
+FORMULAS: Mapping[Named, Formula] = {
+    "difference": Formula(_difference, "{hi} - {lo}", "{hi} - {lo}", "difference of predictions"),
+    "ratio": Formula(
+        _ratio, "{hi} / {lo}", "mean({hi}) / mean({lo})", "ratio (of probabilities: risk ratio)"
+    ),
+    "lift": Formula(
+        _lift,
+        "({hi} - {lo}) / {lo}",
+        "(mean({hi}) - mean({lo})) / mean({lo})",
+        "difference relative to the prediction at lo",
+    ),
+    "lnratio": Formula(
+        _lnratio, "ln({hi} / {lo})", "ln(mean({hi}) / mean({lo}))", "logarithm of the ratio"
+    ),
+    "lnor": Formula(
+        _lnor,
+        "ln(odds({hi}) / odds({lo}))",
+        "ln(odds(mean({hi})) / odds(mean({lo})))",
+        "logarithm of the odds ratio, odds(p) = p / (1 - p)",
+    ),
+}
+"""Every contrast by name. Averages are compared in the averaging verbs, and where the name ends
+in ``avg``: "ratio" is then the ratio of two averages, as in marginaleffects for R."""
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two values of a variable, as functions of its column in the data, and their label."""
+class SlopeFormula:
+    """A slope on one of four scales, from the derivative dy/dx, x and the prediction y."""
 
-    variable: str
-    hi: Callable[[pd.Series], Any]
-    lo: Callable[[pd.Series], Any]
+    function: Callable[[Floats, Floats, Floats], Floats]
     label: str
+    meaning: str
 
 
-def formula_of(comparison: str) -> Formula:
-    """A contrast's formula by name."""
-    if comparison not in FORMULAS:
-        raise RequestError(
-            unknown("comparison", "be the name of a contrast", comparison, get_args(Comparison))
-        )
-    return FORMULAS[comparison]  # type: ignore[index]
+SLOPES: Mapping[SlopeName, SlopeFormula] = {
+    "dydx": SlopeFormula(lambda slope, x, y: slope, "dY/dX", "change of y for a unit change of x"),
+    "eyex": SlopeFormula(
+        lambda slope, x, y: slope * x / y,
+        "eY/eX",
+        "elasticity: relative change of y for a relative change of x",
+    ),
+    "eydx": SlopeFormula(
+        lambda slope, x, y: slope / y,
+        "eY/dX",
+        "semi-elasticity: relative change of y for a unit change of x",
+    ),
+    "dyex": SlopeFormula(
+        lambda slope, x, y: slope * x,
+        "dY/eX",
+        "semi-elasticity: change of y for a relative change of x",
+    ),
+}
+"""Every slope by name; averages are averages of the rows' slopes."""
 
 
-def pairs_of(
-    fit: Fit, variables: str | Sequence[str] | Mapping[str, Any], formula: Formula
-) -> list[Pair]:
-    """The pairs of values that a request for comparisons means.
+def formula_of(comparison: Comparison) -> tuple[Formula, bool]:
+    """A contrast's formula, and whether its name asks for averages.
 
     Parameters
     ----------
-    fit
-        Its design says which variables are categorical, and their levels.
-    variables
-        A column, several, or a mapping from columns to contrasts: for a categorical "reference"
-        (each level against the first) or a pair ``[lo, hi]`` of levels; for a number a step or a
-        pair of values. By default "reference", a step of one, and 1 against 0 for numbers that
-        are 0 or 1.
-    formula
-        Formula of the contrast, for its label.
+    comparison
+        A name from `FORMULAS`, with or without ``avg`` at its end; or a function that is given
+        predictions `hi` and `lo` (rows, draws) and returns as many contrasts.
     """
-    if isinstance(variables, str):
-        variables = [variables]
-    named = variables if isinstance(variables, Mapping | Sequence) else ()
-    requests = dict(named) if isinstance(named, Mapping) else dict.fromkeys(named)
-    if not requests:
-        raise RequestError(
-            f"`variables` must name at least one column of the formula, got {variables!r}. "
-            f"Available: {listing(fit.design.columns)}."
-        )
-    pairs: list[Pair] = []
-    for name, contrast in requests.items():
-        if name not in fit.design.columns:
+    if callable(comparison):
+        return _of_function(comparison), False
+    names = [*get_args(Named), *get_args(Averaged)]
+    if comparison not in names:
+        raise RequestError(unknown("comparison", "be the name of a contrast", comparison, names))
+    name: Any = comparison.removesuffix(AVERAGE)
+    return FORMULAS[name], name != comparison
+
+
+def slope_of(slope: str) -> SlopeFormula:
+    """A slope's formula by name."""
+    if slope not in SLOPES:
+        raise RequestError(unknown("slope", "be the name of a slope", slope, get_args(SlopeName)))
+    return SLOPES[slope]  # type: ignore[index]
+
+
+def _of_function(function: Function) -> Formula:
+    name = getattr(function, "__name__", "f").strip("<>")
+
+    def checked(hi: Floats, lo: Floats) -> Floats:
+        shape = hi.shape
+        result = np.asarray(function(hi, lo), dtype=np.float64)
+        if result.shape != shape:
             raise RequestError(
-                unknown("variables", "name columns of the formula", name, fit.design.columns)
+                f"`comparison` must return one number for each pair of predictions it is given "
+                f"({shape[0]} rows x {shape[1]} draws), got shape {result.shape}. For a contrast "
+                f"of averages, use a name such as 'ratioavg', or `hypothesis` on averages."
             )
-        levels = levels_of(fit.design, name)
-        if levels is None:
-            pairs.append(_numeric_pair(fit, name, contrast, formula))
-        else:
-            pairs += _level_pairs(name, levels, contrast, formula)
-    return pairs
+        return result
 
-
-def _level_pairs(name: str, levels: Sequence[Any], contrast: Any, formula: Formula) -> list[Pair]:
-    if contrast is None or contrast == "reference":
-        return [_pair(name, levels[0], level, formula) for level in levels[1:]]
-    lo, hi = _two(name, contrast, "'reference' or a pair of levels")
-    for level in (lo, hi):
-        if level not in levels:
-            raise RequestError(unknown("variables", f"name levels of {name!r}", level, levels))
-    return [_pair(name, lo, hi, formula)]
-
-
-def _numeric_pair(fit: Fit, name: str, contrast: Any, formula: Formula) -> Pair:
-    if contrast is None:
-        if fit.survey is None:
-            raise DataError(
-                f"`variables` must say how to change the number {name!r}, as this fit was saved "
-                f"without the survey that tells 0/1 from others. Write {{{name!r}: 1}} for a step "
-                f"of one, {{{name!r}: [0, 1]}} for 1 against 0."
-            )
-        if set(fit.survey[name].unique()) <= {0, 1}:
-            return _pair(name, 0, 1, formula)
-        contrast = 1
-    if isinstance(contrast, int | float | np.number) and not isinstance(contrast, bool):
-        return Pair(name, lambda x: x + contrast, lambda x: x, f"{contrast:+g}")
-    lo, hi = _two(name, contrast, "a step or a pair of numbers")
-    for value in (lo, hi):
-        if not isinstance(value, int | float | np.number):
-            raise RequestError(
-                f"`variables` must give {name!r}, which is a number, a step or a pair of numbers, "
-                f"got {value!r}."
-            )
-    return _pair(name, lo, hi, formula)
-
-
-def _pair(name: str, lo: Any, hi: Any, formula: Formula) -> Pair:
-    return Pair(name, lambda x: hi, lambda x: lo, formula.label.format(hi=hi, lo=lo))
-
-
-def _two(name: str, contrast: Any, expected: str) -> tuple[Any, Any]:
-    if isinstance(contrast, str) or not isinstance(contrast, Sequence) or len(contrast) != 2:
-        shown = listing(contrast) if isinstance(contrast, list | tuple) else repr(contrast)
-        raise RequestError(
-            f"`variables` must give {name!r} {expected}, got {shown}. "
-            f"A pair is written [lo, hi] and gives hi - lo."
-        )
-    return contrast[0], contrast[1]
+    label = f"{name}({{hi}}, {{lo}})"
+    return Formula(checked, label, label, "a function of two predictions", of_averages=False)

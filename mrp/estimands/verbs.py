@@ -1,4 +1,4 @@
-"""The verbs: predictions, comparisons and poststratified estimates of a fit.
+"""The verbs: predictions, comparisons, slopes and poststratified estimates of a fit.
 
 Each verb makes a plan (which rows, which contrast of them, which average over them) and applies
 it to every draw. Arguments are checked before anything of the size rows x draws is computed.
@@ -6,145 +6,53 @@ it to every draw. Arguments are checked before anything of the size rows x draws
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mrp.coefficients import NewLevels, with_new_groups
-from mrp.design import DesignRows
-from mrp.errors import RequestError, listing, unknown
-from mrp.estimands.contrasts import Comparison, Formula, Pair, formula_of, pairs_of
-from mrp.estimands.grids import survey_of
-from mrp.estimates import RESULTS, Estimates, Made, estimates
-from mrp.fit import Fit
-from mrp.frames import (
-    Weights,
-    as_pandas,
-    check_new_groups,
-    grouping,
-    warn_of_absent_groups,
-    warn_of_shares,
-    weights_of,
+from mrp.coefficients import NewLevels
+from mrp.errors import RequestError, listing
+from mrp.estimands.changes import Pair, Setting, Variables, crossed, pairs_of, settings_of
+from mrp.estimands.context import (
+    By,
+    Context,
+    Type,
+    check_by,
+    context,
+    labelled_by,
+    row_labels,
 )
-from mrp.links import inverse
-from mrp.prediction import Prediction, RowDraws, average, predict
+from mrp.estimands.contrasts import AVERAGE, Comparison, Formula, formula_of
+from mrp.estimands.quantities import Contrast
+from mrp.estimates import Estimates
+from mrp.fit import Fit
+from mrp.frames import Weights, columns_of, warn_of_absent_groups, warn_of_shares
+from mrp.prediction import RowDraws
+from mrp.predictive import Kind
+from mrp.restriction import ReFormula
+from mrp.stacking import Stacked
 
 Floats = NDArray[np.float64]
-Type = Literal["response", "link"]
-Variables = str | Sequence[str] | Mapping[str, Any]
-By = str | Sequence[str]
+Transform = Callable[[Floats], Any]
 
 PAIR = ("term", "contrast")
 """Columns that label a contrast."""
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """The contrast of two predictions, row by row and draw by draw."""
-
-    hi: Prediction
-    lo: Prediction
-    formula: Formula
-
-    @property
-    def n(self) -> int:
-        """Number of rows."""
-        return self.hi.n
-
-    @property
-    def size(self) -> int:
-        """Number of draws."""
-        return self.hi.size
-
-    @property
-    def keys(self) -> list[NDArray[np.int64]]:
-        """What a row's contrast depends on."""
-        return [*self.hi.keys, *self.lo.keys]
-
-    def values(self, rows: NDArray[np.intp]) -> Floats:
-        """Values (rows, draws)."""
-        return self.formula.function(self.hi.values(rows), self.lo.values(rows))
-
-
-@dataclass(frozen=True)
-class Stacked:
-    """Several quantities of the same rows, one after the other."""
-
-    parts: tuple[RowDraws, ...]
-
-    @property
-    def n(self) -> int:
-        """Number of rows, over all parts."""
-        return sum(part.n for part in self.parts)
-
-    @property
-    def size(self) -> int:
-        """Number of draws."""
-        return self.parts[0].size
-
-    @property
-    def keys(self) -> list[NDArray[np.int64]]:
-        """Every row is its own."""
-        return [np.arange(self.n)]
-
-    def values(self, rows: NDArray[np.intp]) -> Floats:
-        """Values (rows, draws)."""
-        result = np.empty((len(rows), self.size))
-        start = 0
-        for part in self.parts:
-            own = (rows >= start) & (rows < start + part.n)
-            if own.any():
-                result[own] = part.values(rows[own] - start)
-            start += part.n
-        return result
-
-
-@dataclass(frozen=True)
-class _Context:
-    """What the verbs share: the rows asked about, their weights, and how to predict them."""
-
-    fit: Fit
-    data: pd.DataFrame
-    rows: DesignRows
-    weights: Floats
-    type: Type
-    new_levels: NewLevels | None
-    seed: int
-    argument: str
-
-    def predict(self, changed: pd.DataFrame | None = None) -> Prediction:
-        """Prediction for the rows of the table, or of a changed copy of it."""
-        fit, rows = self.fit, self.rows
-        if changed is not None:
-            rows = fit.design.rows(changed, argument=self.argument)
-        check_new_groups(rows, self.weights, self.new_levels, self.argument)
-        coefficients = with_new_groups(
-            fit.coefficients,
-            fit.design,
-            rows,
-            fit.parameters,
-            new_levels=self.new_levels,
-            seed=self.seed,
-        )
-        link = fit.link if self.type == "response" else "identity"
-        return predict(rows, coefficients, inverse(link))
-
-    def about(self, verb: str, quantity: str) -> dict[str, Any]:
-        """How the estimates are made."""
-        return {"verb": verb, "quantity": quantity, "type": self.type, "group": self.fit.group}
 
 
 def predictions(
     fit: Fit,
     *,
     newdata: Any = None,
+    variables: Variables | None = None,
     by: By | None = None,
     wts: Weights | None = None,
     type: Type = "response",
+    kind: Kind = "expected",
+    transform: Transform | None = None,
+    re_formula: ReFormula = None,
     new_levels: NewLevels | None = None,
     seed: int | None = None,
 ) -> Estimates:
@@ -155,24 +63,42 @@ def predictions(
     fit
         Prior or posterior draws.
     newdata
-        Rows to predict (pandas, polars or pyarrow); the survey by default.
+        Rows to predict (pandas, polars or pyarrow); "mean", "median" or "balanced" for a grid of
+        typical people; the survey by default.
+    variables
+        Columns to set to other values in all rows: one, several, or a mapping from columns to
+        values (one, a list, or a function of the survey's column). The rows are predicted once for
+        each combination. By default a categorical takes all its levels, a number that is 0 or 1
+        both, other numbers minimum, quartiles and maximum.
     by
-        Columns of `newdata` that make groups; then it is `avg_predictions`.
+        Columns of `newdata` that make groups, or a table that maps their values to labels in its
+        column ``by``; then it is `avg_predictions`.
     wts
         With `by`, the weight of each row: a column's name, or one number per row.
     type
         "response": the expected outcome (a probability for bernoulli and binomial, a rate for
-        counts); "link": the linear predictor.
+        counts, one probability for each level of an outcome with levels); "link": the linear
+        predictor.
+    kind
+        "expected" outcomes, or "predictive": outcomes drawn for one new respondent of each row and
+        draw (of binomial models the share of successes among the row's trials).
+    transform
+        Function of an array that is applied to the draws of the results, after averaging:
+        ``np.exp``. Means and intervals are those of the transformed draws.
+    re_formula
+        None: all group-specific terms; False: none; or those of a formula such as
+        ``"(1 | state)"``. Effects left out count as zero, and their columns aren't needed.
     new_levels
         How to draw the effects of groups that the survey lacks: "gaussian", "uncertainty" or
         "old_levels". By default they are an error.
     seed
-        Makes the effects of new groups repeatable.
+        Makes the effects of new groups, and outcomes that are drawn, repeatable.
 
     Returns
     -------
-    One estimate per row, labelled by ``rowid`` and the columns of `newdata`. A column with the name
-    of a result, such as ``estimate``, is left out of the labels.
+    One estimate per row, labelled by ``rowid`` and the columns of `newdata`; for outcomes with
+    levels, one per level (``group``) and row. A column with the name of a result, such as
+    ``estimate``, is left out of the labels.
 
     Examples
     --------
@@ -184,21 +110,51 @@ def predictions(
     """
     if by is not None:
         return avg_predictions(
-            fit, newdata=newdata, by=by, wts=wts, type=type, new_levels=new_levels, seed=seed
+            fit,
+            newdata=newdata,
+            variables=variables,
+            by=by,
+            wts=wts,
+            type=type,
+            kind=kind,
+            transform=transform,
+            re_formula=re_formula,
+            new_levels=new_levels,
+            seed=seed,
         )
-    context = _context(fit, newdata, wts, type, new_levels, seed)
-    labels = _row_labels(context.data)
-    about = context.about("predictions", fit.outcome)
-    return estimates(labels, context.predict(), fit.coefficients.chains, about)
+    asked = context(
+        fit,
+        newdata,
+        wts=wts,
+        type=type,
+        kind=kind,
+        transform=transform,
+        re_formula=re_formula,
+        new_levels=new_levels,
+        seed=seed,
+    )
+    rows = row_labels(asked.data, PAIR)
+    if variables is None:
+        return asked.estimates_of_rows(asked.predict(), rows, "predictions", fit.outcome)
+    settings = settings_of(asked.fit, variables)
+    parts = tuple(asked.predict(setting) for setting in settings)
+    labels = [rows.assign(**_named(setting)) for setting in settings]
+    return asked.estimates_of_rows(
+        Stacked(parts), pd.concat(labels, ignore_index=True), "predictions", fit.outcome
+    )
 
 
 def avg_predictions(
     fit: Fit,
     *,
     newdata: Any = None,
+    variables: Variables | None = None,
     by: By | None = None,
     wts: Weights | None = None,
     type: Type = "response",
+    kind: Kind = "expected",
+    transform: Transform | None = None,
+    re_formula: ReFormula = None,
     new_levels: NewLevels | None = None,
     seed: int | None = None,
 ) -> Estimates:
@@ -208,17 +164,20 @@ def avg_predictions(
 
     Parameters
     ----------
-    fit, newdata, type, new_levels, seed
+    fit, newdata, type, kind, transform, re_formula, new_levels, seed
         As in `predictions`.
+    variables
+        As in `predictions`: averages for each combination of values that all rows are set to.
     by
-        Columns of `newdata`; one estimate for each combination of their values. By default one
-        estimate for all rows.
+        Columns of `newdata`; one estimate for each combination of their values. Or a table that
+        maps their values to labels in its column ``by``. By default one estimate for all rows.
     wts
         Weight of each row, normalised within each group: a column's name, or one number per row.
 
     Returns
     -------
-    One estimate per group, labelled by the columns of `by`.
+    One estimate per group, labelled by `variables` and the columns of `by`; for outcomes with
+    levels, one per level (``group``) and group.
 
     Examples
     --------
@@ -227,8 +186,19 @@ def avg_predictions(
     >>> mrp.avg_predictions(fit, by="gender").labels["gender"].tolist()
     ['Man', 'Woman']
     """
-    context = _context(fit, newdata, wts, type, new_levels, seed)
-    return _averaged_predictions(context, by, "avg_predictions")
+    asked = context(
+        fit,
+        newdata,
+        wts=wts,
+        type=type,
+        kind=kind,
+        transform=transform,
+        re_formula=re_formula,
+        new_levels=new_levels,
+        seed=seed,
+    )
+    settings = [{}] if variables is None else settings_of(asked.fit, variables)
+    return _averaged_predictions(asked, settings, by, "avg_predictions")
 
 
 def poststratify(
@@ -238,6 +208,8 @@ def poststratify(
     by: By | None = None,
     wts: Weights | None,
     type: Type = "response",
+    transform: Transform | None = None,
+    re_formula: ReFormula = None,
     new_levels: NewLevels | None = None,
     seed: int | None = None,
 ) -> Estimates:
@@ -248,20 +220,22 @@ def poststratify(
 
     Parameters
     ----------
-    fit, type, new_levels, seed
+    fit, type, transform, re_formula, new_levels, seed
         As in `predictions`.
     frame
         Poststratification frame: one row per cell, with every column that the formula uses.
         Cells that are equal add up.
     by
-        Columns of the frame that make areas; by default the whole population.
+        Columns of the frame that make areas, or a table that maps their values to labels in its
+        column ``by`` (regions made of states); by default the whole population.
     wts
         Population of each cell, as counts or as shares of the area: a column's name, or one number
         per cell. None, said expressly, counts each cell once.
 
     Returns
     -------
-    One estimate per area, labelled by the columns of `by`.
+    One estimate per area, labelled by the columns of `by`; for outcomes with levels, one per level
+    (``group``) and area, which sum to one in every draw.
 
     Raises
     ------
@@ -282,25 +256,46 @@ def poststratify(
     >>> frame = mrp.load_dataset("simulated_frame")
     >>> len(mrp.poststratify(fit, frame, by="state", wts="n"))
     48
+
+    Contrasts of a population are comparisons on its frame:
+
+    >>> gap = mrp.avg_comparisons(fit, variables="gender", newdata=frame, by="state", wts="n")
+    >>> gap.labels["contrast"].unique().tolist()
+    ['Woman - Man']
     """
-    context = _context(fit, frame, wts, type, new_levels, seed, argument="frame")
-    columns = [by] if isinstance(by, str) else list(by or ())
+    asked = context(
+        fit,
+        frame,
+        wts=wts,
+        type=type,
+        transform=transform,
+        re_formula=re_formula,
+        new_levels=new_levels,
+        seed=seed,
+        argument="frame",
+    )
+    result = _averaged_predictions(asked, [{}], by, "poststratify")
+    columns = [name for name in columns_of(by) if name in asked.data.columns]
     if wts is not None:
-        warn_of_shares(fit.design, context.data, context.weights, columns)
-    result = _averaged_predictions(context, by, "poststratify")
-    warn_of_absent_groups(fit.design, context.data, result.labels)
+        # a table groups areas together, so they are averaged across
+        apart = columns if isinstance(by, str | list | tuple) else []
+        warn_of_shares(fit.design, asked.data, asked.weights, apart)
+    warn_of_absent_groups(fit.design, asked.data, columns)
     return result
 
 
 def comparisons(
     fit: Fit,
     *,
-    variables: Variables,
+    variables: Variables | None = None,
     newdata: Any = None,
     by: By | None = None,
     wts: Weights | None = None,
     comparison: Comparison = "difference",
+    cross: bool = False,
     type: Type = "response",
+    transform: Transform | None = None,
+    re_formula: ReFormula = None,
     new_levels: NewLevels | None = None,
     seed: int | None = None,
 ) -> Estimates:
@@ -308,21 +303,28 @@ def comparisons(
 
     Parameters
     ----------
-    fit, newdata, type, new_levels, seed
+    fit, newdata, type, transform, re_formula, new_levels, seed
         As in `predictions`.
     variables
-        A column, several, or a mapping from columns to contrasts: for a categorical "reference"
-        (each level against the first) or a pair ``[lo, hi]``; for a number a step or a pair. By
-        default "reference", a step of one, and 1 against 0 for numbers that are 0 or 1.
+        A column, several, or a mapping from columns to contrasts; by default every column of the
+        population-level terms. For a categorical "reference" (each level against the first),
+        "sequential", "pairwise", "revpairwise", "all", "minmax" or a pair ``[lo, hi]``. For a
+        number a step, a pair, "sd", "2sd", "iqr", "minmax", or a function of the column that
+        returns ``(lo, hi)``. By default "reference", a step of one, and 1 against 0 for numbers
+        that are 0 or 1.
     by, wts
         With `by` it is `avg_comparisons`.
     comparison
-        "difference": prediction at hi - prediction at lo.
+        "difference", "ratio", "lift", "lnratio", "lnor", or a function of two arrays `hi` and `lo`
+        (rows, draws). With ``avg`` at the end of a name ("ratioavg"), it is `avg_comparisons`.
+    cross
+        Whether all variables change together: a contrast for each combination of theirs.
 
     Returns
     -------
     One estimate per contrast and row, labelled by ``term``, ``contrast``, ``rowid`` and the
-    columns of `newdata`.
+    columns of `newdata`; crossed, by ``contrast_…`` for each variable instead. For outcomes with
+    levels, one for each level (``group``).
 
     Examples
     --------
@@ -332,7 +334,8 @@ def comparisons(
     >>> mrp.comparisons(fit, variables="gender", newdata=grid).labels["contrast"].tolist()
     ['Woman - Man', 'Woman - Man']
     """
-    if by is not None:
+    formula, averaged = formula_of(comparison)
+    if by is not None or averaged:
         return avg_comparisons(
             fit,
             variables=variables,
@@ -340,37 +343,61 @@ def comparisons(
             by=by,
             wts=wts,
             comparison=comparison,
+            cross=cross,
             type=type,
+            transform=transform,
+            re_formula=re_formula,
             new_levels=new_levels,
             seed=seed,
         )
-    context = _context(fit, newdata, wts, type, new_levels, seed)
-    formula = formula_of(comparison)
-    pairs = pairs_of(fit, variables, formula)
-    parts = tuple(_contrast(context, pair, formula) for pair in pairs)
-    rows = _row_labels(context.data)
-    labels = pd.concat([_with_pair(rows, pair) for pair in pairs], ignore_index=True)
-    about = context.about("comparisons", f"{comparison} in {fit.outcome}")
-    return estimates(labels, Stacked(parts), fit.coefficients.chains, about)
+    asked = context(
+        fit,
+        newdata,
+        wts=wts,
+        type=type,
+        transform=transform,
+        re_formula=re_formula,
+        new_levels=new_levels,
+        seed=seed,
+    )
+    contrasts = _contrasts(asked.fit, variables, cross=cross)
+    predicted = _Settings(asked)
+    rows = row_labels(asked.data, PAIR)
+    parts, labels = [], []
+    for pairs in contrasts:
+        hi, lo = (predicted.rows(side) for side in _sides(pairs))
+        parts.append(Contrast(hi, lo, formula))
+        labels.append(labelled_by(rows, _named_contrast(pairs, formula, cross, averaged=False)))
+    what = f"{_name(comparison)} in {fit.outcome}"
+    return asked.estimates_of_rows(
+        Stacked(tuple(parts)), pd.concat(labels, ignore_index=True), "comparisons", what
+    )
 
 
 def avg_comparisons(
     fit: Fit,
     *,
-    variables: Variables,
+    variables: Variables | None = None,
     newdata: Any = None,
     by: By | None = None,
     wts: Weights | None = None,
     comparison: Comparison = "difference",
+    cross: bool = False,
     type: Type = "response",
+    transform: Transform | None = None,
+    re_formula: ReFormula = None,
     new_levels: NewLevels | None = None,
     seed: int | None = None,
 ) -> Estimates:
-    """Weighted average of a contrast over rows, draw by draw.
+    """Contrast of weighted averages over rows, draw by draw.
+
+    For two values of a variable, group a and draw s, ``f(hi_as, lo_as)`` of the two averages
+    ``sum_i w_i E[y_i | draw s] / sum_i w_i`` over the rows i of the group. A difference of
+    averages is the average of differences. A function of the user's own is averaged over rows.
 
     Parameters
     ----------
-    fit, variables, newdata, comparison, type, new_levels, seed
+    fit, variables, newdata, comparison, cross, type, transform, re_formula, new_levels, seed
         As in `comparisons`.
     by, wts
         As in `avg_predictions`.
@@ -388,99 +415,124 @@ def avg_comparisons(
       term     contrast
     0  age  70+ - 18-29
     """
-    context = _context(fit, newdata, wts, type, new_levels, seed)
-    formula = formula_of(comparison)
-    pairs = pairs_of(fit, variables, formula)
-    _check_by(by, (*PAIR, *RESULTS))
-    codes, groups = grouping(by, context.data, context.weights, context.argument)
+    formula, _ = formula_of(comparison)
+    asked = context(
+        fit,
+        newdata,
+        wts=wts,
+        type=type,
+        transform=transform,
+        re_formula=re_formula,
+        new_levels=new_levels,
+        seed=seed,
+    )
+    contrasts = _contrasts(asked.fit, variables, cross=cross)
+    check_by(by, _label_columns(contrasts[0], cross=cross))
+    codes, groups = asked.groups(by)
+    predicted = _Settings(asked)
     averages, labels = [], []
-    for pair in pairs:
-        quantity = _contrast(context, pair, formula)
-        averages.append(average(quantity, context.weights, codes, len(groups)))
-        labels.append(_with_pair(groups, pair))
-    about = context.about("avg_comparisons", f"average {comparison} in {fit.outcome}")
-    return estimates(
+    for pairs in contrasts:
+        sides = _sides(pairs)
+        if formula.of_averages:
+            hi, lo = (predicted.averages(side, codes, len(groups)) for side in sides)
+            averages.append(formula.function(hi, lo))
+        else:
+            hi_rows, lo_rows = (predicted.rows(side) for side in sides)
+            quantity = Contrast(hi_rows, lo_rows, formula)
+            averages.append(asked.average(quantity, codes, len(groups)))
+        labels.append(labelled_by(groups, _named_contrast(pairs, formula, cross, averaged=True)))
+    return asked.estimates_of_averages(
+        np.concatenate(averages),
         pd.concat(labels, ignore_index=True),
-        Made(np.concatenate(averages)),
-        fit.coefficients.chains,
-        about,
+        "avg_comparisons",
+        f"average {_name(comparison)} in {fit.outcome}",
     )
 
 
-def _context(
-    fit: Fit,
-    newdata: Any,
-    wts: Weights | None,
-    type: Type,
-    new_levels: NewLevels | None,
-    seed: int | None,
-    argument: str = "newdata",
-) -> _Context:
-    if not isinstance(fit, Fit):
+class _Settings:
+    """Predictions of settings, each made once though several contrasts ask for it."""
+
+    def __init__(self, asked: Context) -> None:
+        self._asked = asked
+        self._rows: dict[tuple[tuple[str, Any], ...], RowDraws] = {}
+        self._averages: dict[tuple[tuple[str, Any], ...], Floats] = {}
+
+    def rows(self, setting: Setting) -> RowDraws:
+        """The rows' predictions."""
+        key = _key(setting)
+        if key not in self._rows:
+            self._rows[key] = self._asked.predict(setting)
+        return self._rows[key]
+
+    def averages(self, setting: Setting, codes: NDArray[np.int64], groups: int) -> Floats:
+        """The groups' averages (groups, draws), in an array that is the caller's to overwrite."""
+        key = _key(setting)
+        if key not in self._averages:
+            # not kept by rows: an average needs them once, and they may be large
+            quantity = self._asked.predict(setting)
+            self._averages[key] = self._asked.average(quantity, codes, groups)
+        return self._averages[key].copy()
+
+
+def _key(setting: Setting) -> tuple[tuple[str, Any], ...]:
+    return tuple((name, repr(value.name)) for name, value in setting.items())
+
+
+def _contrasts(fit: Fit, variables: Variables | None, *, cross: bool) -> list[tuple[Pair, ...]]:
+    """Pairs that change together, for each contrast."""
+    pairs = pairs_of(fit, variables)
+    return crossed(pairs) if cross else [(pair,) for own in pairs.values() for pair in own]
+
+
+def _sides(pairs: tuple[Pair, ...]) -> tuple[Setting, Setting]:
+    return {p.variable: p.hi for p in pairs}, {p.variable: p.lo for p in pairs}
+
+
+def _named(setting: Setting) -> dict[str, Any]:
+    return {name: value.name for name, value in setting.items()}
+
+
+def _named_contrast(
+    pairs: tuple[Pair, ...], formula: Formula, cross: bool, *, averaged: bool
+) -> Mapping[str, str]:
+    """Label columns of a contrast, and what is in them."""
+    written = [pair.label(formula, averaged=averaged) for pair in pairs]
+    values = written if cross else [pairs[0].variable, *written]
+    return dict(zip(_label_columns(pairs, cross=cross), values, strict=True))
+
+
+def _label_columns(pairs: tuple[Pair, ...], *, cross: bool) -> tuple[str, ...]:
+    return tuple(f"contrast_{pair.variable}" for pair in pairs) if cross else PAIR
+
+
+def _name(comparison: Comparison) -> str:
+    return comparison.removesuffix(AVERAGE) if isinstance(comparison, str) else "contrast"
+
+
+def _averaged_predictions(
+    asked: Context, settings: list[Setting], by: By | None, verb: str
+) -> Estimates:
+    check_by(by)
+    by = _without(by, set(settings[0]))
+    codes, groups = asked.groups(by)
+    averages = [asked.average(asked.predict(setting), codes, len(groups)) for setting in settings]
+    labels = [labelled_by(groups, _named(setting)) for setting in settings]
+    return asked.estimates_of_averages(
+        np.concatenate(averages),
+        pd.concat(labels, ignore_index=True),
+        verb,
+        f"average {asked.fit.outcome}",
+    )
+
+
+def _without(by: By | None, changed: Collection[str]) -> By | None:
+    """`by` without the columns that variables change, by which results are anyway."""
+    if isinstance(by, str | list | tuple):
+        return [name for name in columns_of(by) if name not in changed]
+    mapped = [name for name in columns_of(by) if name in changed]
+    if mapped:
         raise RequestError(
-            f"`fit` must be a Fit, got {fit.__class__.__name__}. "
-            f"Make one with model.sample() or mrp.load_fit()."
+            f"`by`, as a table, must not have columns that `variables` changes, got "
+            f"{listing(mapped)}. Leave them out: each of their values has its own estimate."
         )
-    if type not in get_args(Type):
-        raise RequestError(unknown("type", "be a scale of predictions", type, get_args(Type)))
-    if new_levels is not None and new_levels not in get_args(NewLevels):
-        raise RequestError(
-            unknown("new_levels", "say how to draw new groups", new_levels, get_args(NewLevels))
-        )
-    if newdata is None and argument == "newdata":
-        data = survey_of(fit, "`newdata` must be given", "Pass the rows to predict")
-    else:
-        data = as_pandas(newdata, argument)
-    if not len(data):
-        raise RequestError(f"`{argument}` must have at least one row, got none. Check its filter.")
-    rows = fit.design.rows(data, argument=argument)
-    weights = weights_of(wts, data, argument)
-    return _Context(fit, data, rows, weights, type, new_levels, _seed(seed), argument)
-
-
-def _seed(seed: int | None) -> int:
-    """One seed for all predictions of a verb: both sides of a contrast share a new group's draw."""
-    if seed is None:
-        return int(np.random.SeedSequence().generate_state(1)[0])
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise RequestError(
-            f"`seed` must be a whole number, 0 or more, got {seed!r}. "
-            f"Leave it out for other draws at each call."
-        )
-    return int(seed)
-
-
-def _averaged_predictions(context: _Context, by: By | None, verb: str) -> Estimates:
-    _check_by(by, RESULTS)
-    codes, labels = grouping(by, context.data, context.weights, context.argument)
-    averages = Made(average(context.predict(), context.weights, codes, len(labels)))
-    about = context.about(verb, f"average {context.fit.outcome}")
-    return estimates(labels, averages, context.fit.coefficients.chains, about)
-
-
-def _check_by(by: By | None, taken: Sequence[str]) -> None:
-    clash = [name for name in ([by] if isinstance(by, str) else by or ()) if name in taken]
-    if clash:
-        raise RequestError(
-            f"`by` must not name columns that results are written to, got {listing(clash)}. "
-            f"Rename them in the data."
-        )
-
-
-def _contrast(context: _Context, pair: Pair, formula: Formula) -> Contrast:
-    column = context.data[pair.variable]
-    hi = context.predict(context.data.assign(**{pair.variable: pair.hi(column)}))
-    lo = context.predict(context.data.assign(**{pair.variable: pair.lo(column)}))
-    return Contrast(hi, lo, formula)
-
-
-def _row_labels(data: pd.DataFrame) -> pd.DataFrame:
-    """``rowid`` and the columns of the data, but for those that results are written to."""
-    taken = ("rowid", *PAIR, *RESULTS)
-    kept = data[[name for name in data.columns if name not in taken]].reset_index(drop=True)
-    return kept.assign(rowid=np.arange(len(data)))[["rowid", *kept.columns]]
-
-
-def _with_pair(labels: pd.DataFrame, pair: Pair) -> pd.DataFrame:
-    names = labels.assign(term=pair.variable, contrast=pair.label)
-    return names[["term", "contrast", *labels.columns]]
+    return by

@@ -1,179 +1,174 @@
-"""What is compared with what: pairs of values, their labels, and requests that mean nothing."""
+"""The table of contrasts: formulas, labels and names, and the page that documents them."""
 
-from functools import cache
+from functools import partial
+from pathlib import Path
+from typing import get_args
 
-import pandas as pd
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mrp.errors import RequestError
-from mrp.estimands.contrasts import formula_of, pairs_of
-from mrp.estimands.grids import levels_of
-from mrp.testing import fake_fit
-from tests.cases import SURVEY
+from mrp.estimands.contrasts import (
+    FORMULAS,
+    SLOPES,
+    Averaged,
+    Named,
+    SlopeName,
+    formula_of,
+    slope_of,
+)
+from tests import loops
 from tests.messages import raises
 
-FORMULA = (
-    "y ~ age + gender + military + x + np.log(exposure) + C(district) + open + (1 | state:region)"
+PAGE = Path(__file__).parents[2] / "docs" / "contrasts.md"
+PROBABILITIES = st.lists(
+    st.tuples(st.floats(1e-3, 0.999), st.floats(1e-3, 0.999)), min_size=1, max_size=5
 )
-X = pd.Series([0.5, 2.0])
 
 
-@cache
-def fit():
-    return fake_fit(FORMULA, SURVEY.assign(open=SURVEY["x"] > 0), family="bernoulli", draws=2)
+def test_every_name_has_a_formula_and_a_loop():
+    assert set(FORMULAS) == set(get_args(Named)) == set(loops.CONTRAST)
+    assert set(SLOPES) == set(get_args(SlopeName)) == set(loops.SLOPE)
+    assert set(get_args(Averaged)) == {f"{name}avg" for name in FORMULAS}
 
 
-def pairs(variables):
-    """For each pair: variable, label, and what hi and lo make of a column."""
-    found = pairs_of(fit(), variables, formula_of("difference"))
-    return [(p.variable, p.label, p.hi(X), p.lo(X)) for p in found]
+@given(pairs=PROBABILITIES)
+@pytest.mark.parametrize("name", FORMULAS)
+def test_contrast_is_its_formula(name, pairs):
+    hi, lo = np.array(pairs).T.copy()
+    found = FORMULAS[name].function(hi[None], lo[None])
+    expected = [[loops.CONTRAST[name](*pair) for pair in pairs]]
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
 
 
-# --- pairs ----------------------------------------------------------------------------------------
+@given(slope=st.floats(-5, 5), x=st.floats(-5, 5), y=st.floats(0.1, 5))
+@pytest.mark.parametrize("name", SLOPES)
+def test_slope_is_its_formula(name, slope, x, y):
+    found = slope_of(name).function(np.array([[slope]]), np.array([[x]]), np.array([[y]]))
+    np.testing.assert_allclose(found, [[loops.SLOPE[name](slope, x, y)]], rtol=1e-12)
 
 
-def test_levels_are_compared_with_the_first_in_their_order():
-    expected = [
-        ("age", "middle - young", "middle", "young"),
-        ("age", "old - young", "old", "young"),
+@pytest.mark.parametrize(
+    ("name", "hi", "lo", "expected"),
+    [
+        ("ratio", 0.5, 0.0, np.inf),
+        ("ratio", 0.0, 0.0, np.nan),
+        ("lift", 0.5, 0.0, np.inf),
+        ("lnratio", 0.0, 0.5, -np.inf),
+        ("lnor", 1.0, 0.5, np.inf),
+        ("lnor", 0.5, 1.0, -np.inf),
+        ("lnor", 1.0, 1.0, np.nan),
+    ],
+)
+def test_limits_are_reached_without_a_warning(name, hi, lo, expected):
+    found = FORMULAS[name].function(np.array([[hi]]), np.array([[lo]]))
+    np.testing.assert_array_equal(found, [[expected]])
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_avg_at_the_end_of_a_name_asks_for_averages_of_the_same_contrast(name):
+    assert formula_of(name) == (FORMULAS[name], False)
+    assert formula_of(f"{name}avg") == (FORMULAS[name], True)
+
+
+def test_function_is_applied_to_rows_and_named_in_the_label():
+    def odds_ratio(hi, lo):
+        return hi / (1 - hi) / (lo / (1 - lo))
+
+    formula, averaged = formula_of(odds_ratio)
+    assert not averaged
+    assert not formula.of_averages
+    assert formula.written("Woman", "Man", averaged=True) == "odds_ratio(Woman, Man)"
+    found = formula.function(np.array([[0.5, 0.8]]), np.array([[0.2, 0.8]]))
+    np.testing.assert_allclose(found, [[4.0, 1.0]])
+
+
+@pytest.mark.parametrize(
+    ("function", "written"),
+    [
+        (lambda hi, lo: hi, "lambda(b, a)"),
+        (np.subtract, "subtract(b, a)"),
+        (partial(np.subtract), "f(b, a)"),
+    ],
+)
+def test_function_without_a_name_has_a_label_all_the_same(function, written):
+    assert formula_of(function)[0].written("b", "a", averaged=False) == written
+
+
+@pytest.mark.parametrize(
+    ("function", "got"),
+    [
+        (lambda hi, lo: hi.mean(), "()"),
+        (lambda hi, lo: (hi - lo).mean(axis=0), "(2,)"),
+        (lambda hi, lo: hi[:1], "(1, 2)"),
+    ],
+)
+def test_function_must_return_one_number_for_each_pair(function, got):
+    message = (
+        f"`comparison` must return one number for each pair of predictions it is given (3 rows x 2 "
+        f"draws), got shape {got}. For a contrast of averages, use a name such as 'ratioavg', or "
+        f"`hypothesis` on averages."
+    )
+    with raises(RequestError, message):
+        formula_of(function)[0].function(np.ones((3, 2)), np.ones((3, 2)))
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("diference", "difference"), ("ratioav", "ratioavg"), ("dydx", None), (3, None)],
+)
+def test_unknown_comparison_is_refused_with_the_closest_one(name, near):
+    message = (
+        f"`comparison` must be the name of a contrast, got {name!r}. Available: ['difference', "
+        f"'ratio', 'lift', 'lnratio', 'lnor', 'differenceavg', 'ratioavg', 'liftavg', … 2 more]."
+    )
+    with raises(RequestError, message + (f" Did you mean {near!r}?" if near else "")):
+        formula_of(name)
+
+
+@pytest.mark.parametrize(("name", "near"), [("dY/dX", "dydx"), ("ey/ex", "eyex"), ("slope", None)])
+def test_unknown_slope_is_refused_with_the_closest_one(name, near):
+    message = (
+        f"`slope` must be the name of a slope, got {name!r}. "
+        f"Available: ['dydx', 'eyex', 'eydx', 'dyex']."
+    )
+    with raises(RequestError, message + (f" Did you mean {near!r}?" if near else "")):
+        slope_of(name)
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+
+def rows_of(table):
+    """Rows of the page's table that begins with some column, cells stripped."""
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(f"| `{table}` |"))
+    rows = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split(" | ")])
+    return rows
+
+
+def test_page_has_the_table_of_comparisons():
+    assert rows_of("comparison") == [
+        [
+            f'`"{name}"`',
+            f"`{formula.written('hi', 'lo', averaged=False)}`",
+            f"`{formula.written('hi', 'lo', averaged=True)}`",
+            formula.meaning,
+        ]
+        for name, formula in FORMULAS.items()
     ]
-    assert pairs("age") == pairs({"age": "reference"}) == pairs({"age": None}) == expected
 
 
-def test_pair_of_levels_is_written_low_high_and_gives_high_minus_low():
-    assert pairs({"age": ["old", "middle"]}) == [("age", "middle - old", "middle", "old")]
-    assert pairs({"age": ("old", "old")}) == [("age", "old - old", "old", "old")]
-
-
-def test_numbers_that_are_0_or_1_are_compared_at_1_and_0():
-    assert pairs("military") == [("military", "1 - 0", 1, 0)]
-
-
-def test_truth_values_are_compared_at_true_and_false():
-    ((variable, _, hi, lo),) = pairs("open")
-    assert (variable, hi, lo) == ("open", True, False)
-
-
-@pytest.mark.parametrize(
-    ("step", "label"), [(None, "+1"), (2, "+2"), (0.25, "+0.25"), (-1, "-1"), (1000, "+1000")]
-)
-def test_other_numbers_are_compared_a_step_apart(step, label):
-    ((variable, found, hi, lo),) = pairs({"x": step})
-    assert (variable, found) == ("x", label)
-    pd.testing.assert_series_equal(hi, X + (1 if step is None else step))
-    pd.testing.assert_series_equal(lo, X)
-
-
-def test_step_of_a_number_that_is_0_or_1_is_a_step():
-    ((_, label, hi, _),) = pairs({"military": 1})
-    assert label == "+1"
-    pd.testing.assert_series_equal(hi, X + 1)
-
-
-def test_pair_of_numbers_is_compared_as_written():
-    assert pairs({"x": [0, 2.5]}) == [("x", "2.5 - 0", 2.5, 0)]
-    assert pairs({"exposure": (1, 2)}) == [("exposure", "2 - 1", 2, 1)]
-
-
-def test_numbers_taken_as_levels_are_compared_as_levels():
-    assert [label for _, label, *_ in pairs("district")] == ["2 - 1", "3 - 1"]
-
-
-def test_groups_are_compared_as_levels():
-    assert pairs({"state": ["VT", "AL"]}) == [("state", "AL - VT", "AL", "VT")]
-    assert len(pairs("state")) == 4
-
-
-def test_several_variables_come_in_the_order_asked_for():
-    assert [name for name, *_ in pairs(["x", "age", "military"])] == ["x", "age", "age", "military"]
-    assert [name for name, *_ in pairs({"military": None, "x": 2})] == ["military", "x"]
-
-
-@pytest.mark.parametrize(
-    ("column", "expected"),
-    [
-        ("age", ("young", "middle", "old")),
-        ("district", (1, 2, 3)),
-        ("state", ("AL", "CA", "NY", "TX", "VT")),
-        ("region", ("north", "south")),
-        ("x", None),
-        ("exposure", None),
-        ("military", None),
-    ],
-)
-def test_levels_are_those_of_the_model(column, expected):
-    assert levels_of(fit().design, column) == expected
-
-
-# --- what is refused ------------------------------------------------------------------------------
-
-COLUMNS = "['age', 'gender', 'military', 'x', 'exposure', 'district', 'open', 'state', … 1 more]"
-
-
-@pytest.mark.parametrize("nothing", [[], {}, (), "", None, 3])
-def test_no_variable_is_refused(nothing):
-    if nothing == "":
-        message = f"`variables` must name columns of the formula, got ''. Available: {COLUMNS}."
-    else:
-        message = (
-            f"`variables` must name at least one column of the formula, got {nothing!r}. "
-            f"Available: {COLUMNS}."
-        )
-    with raises(RequestError, message):
-        pairs(nothing)
-
-
-def test_column_outside_the_formula_is_refused_with_the_closest_one():
-    rule = "`variables` must name columns of the formula, got"
-    with raises(RequestError, f"{rule} 'exposur'. Available: {COLUMNS}. Did you mean 'exposure'?"):
-        pairs("exposur")
-    with raises(RequestError, f"{rule} 'trials'. Available: {COLUMNS}."):
-        pairs(["x", "trials"])
-
-
-def test_unknown_level_is_refused_with_the_closest_one():
-    message = (
-        "`variables` must name levels of 'age', got 'Old'. Available: ['young', 'middle', 'old']. "
-        "Did you mean 'old'?"
-    )
-    with raises(RequestError, message):
-        pairs({"age": ["young", "Old"]})
-
-
-@pytest.mark.parametrize(
-    ("contrast", "got"),
-    [
-        ("old", "'old'"),
-        (["old"], "['old']"),
-        (("young", "middle", "old"), "['young', 'middle', 'old']"),
-        (1, "1"),
-    ],
-)
-def test_contrast_of_levels_that_is_no_pair_is_refused(contrast, got):
-    message = (
-        f"`variables` must give 'age' 'reference' or a pair of levels, got {got}. "
-        f"A pair is written [lo, hi] and gives hi - lo."
-    )
-    with raises(RequestError, message):
-        pairs({"age": contrast})
-
-
-@pytest.mark.parametrize(
-    ("contrast", "got"),
-    [("reference", "'reference'"), ([1, 2, 3], "['1', '2', '3']"), (True, "True")],
-)
-def test_contrast_of_numbers_that_is_no_step_and_no_pair_is_refused(contrast, got):
-    message = (
-        f"`variables` must give 'x' a step or a pair of numbers, got {got}. "
-        f"A pair is written [lo, hi] and gives hi - lo."
-    )
-    with raises(RequestError, message):
-        pairs({"x": contrast})
-
-
-def test_text_in_a_pair_of_numbers_is_refused():
-    message = (
-        "`variables` must give 'x', which is a number, a step or a pair of numbers, got 'high'."
-    )
-    with raises(RequestError, message):
-        pairs({"x": [0, "high"]})
+def test_page_has_the_table_of_slopes():
+    assert rows_of("slope") == [
+        [f'`"{name}"`', f"`{slope.label}`", slope.meaning] for name, slope in SLOPES.items()
+    ]

@@ -11,17 +11,22 @@ from hypothesis import strategies as st
 
 import mrp
 from mrp import prediction
-from mrp.errors import DataError, RequestError
 from mrp.testing import fake_fit
 from tests import loops
-from tests.cases import CASES, FRAME, SURVEY, permuted
-from tests.messages import raises
+from tests.cases import CASES, FRAME, SURVEY, fit_of
+from tests.draws import (
+    CLOSE,
+    ROWS,
+    TYPES,
+    WEIGHTS,
+    as_dict,
+    assert_same,
+    groups_of,
+    looped,
+    matrix,
+)
 
-CLOSE = {"rtol": 1e-10, "atol": 1e-10}
-TYPES = ["response", "link"]
 FORMULA = "y ~ age + x + gender + (1 + x + gender | state) + (1 | region)"
-ROWS = loops.records(FRAME)
-WEIGHTS = FRAME["n"].tolist()
 
 CONTRASTS = {
     "levels against the reference": (
@@ -78,22 +83,8 @@ CONTRASTS = {
 
 
 @cache
-def fit_of(name):
-    """A case's fit, from draws whose dims and labels are shuffled."""
-    case = CASES[name]
-    return mrp.Fit.from_draws(case.model, permuted(case.draws))
-
-
-@cache
 def fit():
     return fake_fit(FORMULA, SURVEY, family="bernoulli", chains=2, draws=6)
-
-
-def looped(name, type, rows=ROWS):
-    case = CASES[name]
-    return loops.predictions(
-        rows, case.terms, case.draws, case.link if type == "response" else "identity"
-    )
 
 
 def looped_contrasts(name, pairs, type):
@@ -102,27 +93,6 @@ def looped_contrasts(name, pairs, type):
         to = [value if callable(value) else lambda _, v=value: v for value in (hi, lo)]
         sides = [looped(name, type, loops.changed(ROWS, term, change)) for change in to]
         yield (term, label), loops.differences(*sides)
-
-
-def matrix(estimates):
-    """Draws (rows, draws), chain by chain."""
-    return estimates.draws.values.reshape(-1, len(estimates)).T
-
-
-def groups_of(by, rows=ROWS):
-    return [tuple(str(row[name]) for name in by) for row in rows]
-
-
-def as_dict(estimates, columns):
-    """Draws by the values of some label columns."""
-    keys = estimates.labels[list(columns)].astype(str).itertuples(index=False, name=None)
-    return dict(zip(keys, matrix(estimates).tolist(), strict=True))
-
-
-def assert_same(found, expected):
-    assert set(found) == set(expected)
-    for key in expected:
-        np.testing.assert_allclose(found[key], expected[key], **CLOSE)
 
 
 # --- equal to plain loops -------------------------------------------------------------------------
@@ -326,6 +296,21 @@ def test_order_of_draws_does_not_matter(frame, data):
     np.testing.assert_allclose(found.values, expected.values[:, order], **CLOSE)
 
 
+@settings(max_examples=6)
+@given(data=st.data())
+@pytest.mark.parametrize("comparison", ["ratio", "lnor"])
+def test_order_of_draws_does_not_matter_to_contrasts_and_slopes(comparison, data):
+    order = np.array(data.draw(st.permutations(range(6))))
+    shuffled = dataclasses.replace(fit(), draws=fit().draws.isel(draw=order))
+    options = {"newdata": FRAME, "by": "region", "wts": "n"}
+    for verb, more in (
+        (mrp.avg_comparisons, {"variables": "age", "comparison": comparison}),
+        (mrp.avg_slopes, {"variables": "x", "slope": "eyex"}),
+    ):
+        found, expected = (verb(f, **options, **more).draws for f in (shuffled, fit()))
+        np.testing.assert_allclose(found.values, expected.values[:, order], **CLOSE)
+
+
 @given(frame=cells(), data=st.data())
 def test_order_of_columns_and_of_categories_does_not_matter(frame, data):
     columns = data.draw(st.permutations(frame.columns.tolist()))
@@ -347,6 +332,18 @@ def test_average_over_a_partition_is_the_weighted_average_of_its_parts(frame):
     weights = [sums[tuple(labels)] for labels in parts.labels.to_numpy()]
     expected = np.average(matrix(parts), axis=0, weights=weights)
     np.testing.assert_allclose(estimate(frame)[0], expected, **CLOSE)
+
+
+@settings(max_examples=10)
+@given(frame=cells(zero=False))
+def test_differences_and_slopes_over_a_partition_average_too(frame):
+    sums = frame.groupby(["state", "gender"])["n"].sum()
+    options = {"variables": "x", "newdata": frame, "wts": "n"}
+    for verb in (mrp.avg_comparisons, mrp.avg_slopes):
+        parts = verb(fit(), by=["state", "gender"], **options)
+        weights = [sums[key] for key in parts.labels[["state", "gender"]].itertuples(index=False)]
+        expected = np.average(matrix(parts), axis=0, weights=weights)
+        np.testing.assert_allclose(matrix(verb(fit(), **options))[0], expected, **CLOSE)
 
 
 @given(frame=cells())
@@ -452,125 +449,3 @@ def test_a_prior_answers_every_verb_and_says_so():
     )
     expected = np.mean(loops.differences(rows, other), axis=0)
     np.testing.assert_allclose(matrix(averages)[0], expected, **CLOSE)
-
-
-# --- what is refused ------------------------------------------------------------------------------
-
-
-def test_something_that_is_no_fit_is_refused():
-    message = "`fit` must be a Fit, got str. Make one with model.sample() or mrp.load_fit()."
-    with raises(RequestError, message):
-        mrp.predictions("fit.nc")
-
-
-def test_unknown_type_is_refused():
-    message = (
-        "`type` must be a scale of predictions, got 'respons'. Available: ['response', 'link']. "
-        "Did you mean 'response'?"
-    )
-    with raises(RequestError, message):
-        mrp.predictions(fit(), type="respons")
-
-
-def test_unknown_comparison_is_refused():
-    message = (
-        "`comparison` must be the name of a contrast, got 'diference'. Available: ['difference']. "
-        "Did you mean 'difference'?"
-    )
-    for verb in (mrp.comparisons, mrp.avg_comparisons):
-        with raises(RequestError, message):
-            verb(fit(), variables="x", comparison="diference")
-
-
-def test_unknown_new_levels_are_refused_even_where_no_group_is_new():
-    message = (
-        "`new_levels` must say how to draw new groups, got 'gauss'. Available: ['gaussian', "
-        "'uncertainty', 'old_levels']. Did you mean 'gaussian'?"
-    )
-    with raises(RequestError, message):
-        mrp.predictions(fit(), new_levels="gauss")
-
-
-@pytest.mark.parametrize("seed", [-1, 1.5, "one", True])
-def test_seed_that_is_no_whole_number_is_refused(seed):
-    message = (
-        f"`seed` must be a whole number, 0 or more, got {seed!r}. "
-        f"Leave it out for other draws at each call."
-    )
-    with raises(RequestError, message):
-        mrp.predictions(fit(), seed=seed)
-
-
-def test_empty_data_is_refused_by_the_name_that_the_user_gave_it():
-    message = "`{}` must have at least one row, got none. Check its filter."
-    with raises(RequestError, message.format("newdata")):
-        mrp.predictions(fit(), newdata=FRAME[:0])
-    with raises(RequestError, message.format("frame")):
-        mrp.poststratify(fit(), FRAME[:0], wts="n")
-
-
-def test_rows_without_columns_do_for_a_formula_without_predictors():
-    estimates = mrp.predictions(fit_of("intercept only"), newdata=pd.DataFrame(index=range(3)))
-    assert len(estimates) == 3
-    assert mrp.datagrid(fit_of("intercept only")).shape == (1, 0)
-
-
-def test_frame_can_not_be_left_out():
-    message = (
-        "`frame` must be a table (pandas, polars or pyarrow), got NoneType. Read files with "
-        "pandas.read_csv or read_parquet."
-    )
-    with raises(DataError, message):
-        mrp.poststratify(fit(), None, wts="n")
-
-
-def test_weights_of_a_frame_must_be_spoken_of():
-    with pytest.raises(TypeError, match=r"missing 1 required keyword-only argument: 'wts'"):
-        mrp.poststratify(fit(), FRAME)
-
-
-def test_variable_must_be_in_the_data_even_if_it_is_replaced():
-    message = (
-        "`newdata` must have every column that the formula uses, lacks ['gender']. Available: "
-        "['age', 'x', 'state', 'region']."
-    )
-    data = FRAME[["age", "x", "state", "region"]]
-    for verb in (mrp.comparisons, mrp.avg_comparisons):
-        with raises(DataError, message):
-            verb(fit(), variables="gender", newdata=data)
-
-
-def test_step_of_a_variable_that_is_text_in_the_data_is_refused():
-    message = (
-        "`newdata` must have a number in 'x', as the survey has, got type 'str' (first value "
-        "'2.5'). Convert the column with `astype(float)`."
-    )
-    data = FRAME.assign(x="2.5")[5:]
-    with raises(DataError, message):
-        mrp.comparisons(fit(), variables="x", newdata=data)
-
-
-@pytest.mark.parametrize("name", ["estimate", "conf_high", "chain", "draw", "value", "probability"])
-def test_groups_can_not_have_the_name_of_a_result(name):
-    message = (
-        f"`by` must not name columns that results are written to, got [{name!r}]. "
-        "Rename them in the data."
-    )
-    data = FRAME.assign(**{name: FRAME["region"]})
-    for by in (name, ["region", name]):
-        with raises(RequestError, message):
-            mrp.avg_predictions(fit(), newdata=data, by=by)
-
-
-def test_terms_and_contrasts_can_group_predictions_but_not_comparisons():
-    data = FRAME.assign(term=FRAME["region"])
-    assert mrp.avg_predictions(fit(), newdata=data, by="term").labels["term"].tolist() == [
-        "north",
-        "south",
-    ]
-    message = (
-        "`by` must not name columns that results are written to, got ['term']. "
-        "Rename them in the data."
-    )
-    with raises(RequestError, message):
-        mrp.avg_comparisons(fit(), variables="x", newdata=data, by="term")

@@ -1,0 +1,250 @@
+"""What the verbs share: the rows asked about, their weights, and how they are predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mrp.coefficients import NewLevels, with_new_groups
+from mrp.design import DesignRows
+from mrp.errors import RequestError, listing, unknown
+from mrp.estimands.changes import Setting
+from mrp.estimands.grids import newdata_of, survey_of
+from mrp.estimands.quantities import ByLevel, Transformed, split_levels
+from mrp.estimates import RESULTS, Estimates, Made, estimates
+from mrp.fit import Fit
+from mrp.frames import Weights, as_pandas, check_new_groups, grouping, weights_of
+from mrp.levels import probabilities
+from mrp.links import inverse
+from mrp.prediction import RowDraws, average, predict
+from mrp.predictive import Kind, outcomes
+from mrp.restriction import ReFormula, restricted
+
+Floats = NDArray[np.float64]
+Type = Literal["response", "link"]
+By = Any
+"""Columns that make groups, or a table that maps their values to labels in its column ``by``."""
+LEVEL = "group"
+"""Column that names the outcome's level, where it has several."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """The rows asked about, their weights, and how to predict them.
+
+    Parameters
+    ----------
+    fit
+        Draws, restricted to the group-specific terms asked for.
+    data, rows
+        The table, and its design rows.
+    weights
+        Weight of each row (n,).
+    type
+        Scale of predictions.
+    new_levels, seed
+        How to draw new groups, and what makes that repeatable.
+    argument
+        What the user knows the table as.
+    kind
+        Expected outcomes, or draws of new ones.
+    transform
+        Applied to the draws of the results; None for none.
+    """
+
+    fit: Fit
+    data: pd.DataFrame
+    rows: DesignRows
+    weights: Floats
+    type: Type
+    new_levels: NewLevels | None
+    seed: int
+    argument: str
+    kind: Kind
+    transform: Callable[[Floats], Any] | None
+
+    @property
+    def levels(self) -> tuple[Any, ...] | None:
+        """Levels that a prediction has one number for each; None where it is one number."""
+        levels = self.fit.levels
+        if levels is None or self.type == "response":
+            return levels
+        return levels[1:] if self.fit.family == "categorical" else None
+
+    def predict(self, setting: Setting | None = None, *, type: Type | None = None) -> RowDraws:
+        """Prediction of the rows, or of the rows with some variables set to something else."""
+        fit, rows, data = self.fit, self.rows, self.data
+        if setting:
+            changes = {name: value.of(data[name]) for name, value in setting.items()}
+            data = data.assign(**changes)
+            rows = fit.design.rows(data, argument="variables")
+        check_new_groups(rows, self.weights, self.new_levels, self.argument)
+        coefficients = with_new_groups(
+            fit.coefficients,
+            fit.design,
+            rows,
+            fit.parameters,
+            new_levels=self.new_levels,
+            seed=self.seed,
+        )
+        if (type or self.type) == "link":
+            return predict(rows, coefficients, inverse("identity"))
+        if fit.levels is not None:
+            response = probabilities(fit.family, fit.link, coefficients)
+            prediction = predict(rows, coefficients, response, levels=len(fit.levels))
+        else:
+            prediction = predict(rows, coefficients, inverse(fit.link))
+        if self.kind == "expected":
+            return prediction
+        return outcomes(fit, prediction, data, self.seed, self.argument)
+
+    def average(self, quantity: RowDraws, codes: NDArray[np.int64], groups: int) -> Floats:
+        """Weighted averages (groups, draws); with levels (groups, levels x draws)."""
+        return average(quantity, self.weights, codes, groups)
+
+    def estimates_of_rows(
+        self, quantity: RowDraws, labels: pd.DataFrame, verb: str, what: str
+    ) -> Estimates:
+        """Estimates of every row, for each level of the outcome in turn."""
+        if self.levels is not None:
+            quantity = ByLevel(quantity, len(self.levels))
+        return self._estimates(quantity, labels, verb, what)
+
+    def estimates_of_averages(
+        self, averages: Floats, labels: pd.DataFrame, verb: str, what: str
+    ) -> Estimates:
+        """Estimates of averages (rows, draws); with levels (rows, levels x draws)."""
+        if self.levels is not None:
+            averages = split_levels(averages, len(self.levels))
+        return self._estimates(Made(averages), labels, verb, what)
+
+    def _estimates(
+        self, quantity: RowDraws, labels: pd.DataFrame, verb: str, what: str
+    ) -> Estimates:
+        if self.transform is not None:
+            quantity = Transformed(quantity, self.transform)
+        about = {"verb": verb, "quantity": what, "type": self.type, "group": self.fit.group}
+        labels = _with_levels(labels, self.levels)
+        return estimates(labels, quantity, self.fit.coefficients.chains, about)
+
+    def groups(self, by: By | None) -> tuple[NDArray[np.int64], pd.DataFrame]:
+        """Group of each row, and the groups' labels."""
+        return grouping(self._columns(by), self.data, self.weights, self.argument)
+
+    def _columns(self, by: By | None) -> By | None:
+        """`by` without the outcome's level, by which results with levels always are."""
+        if isinstance(by, str):
+            by = [by]
+        if not isinstance(by, list | tuple):
+            return by
+        return [name for name in by if name != LEVEL or self.levels is None]
+
+
+def context(
+    fit: Fit,
+    newdata: Any,
+    *,
+    wts: Weights | None,
+    type: Type,
+    re_formula: ReFormula,
+    new_levels: NewLevels | None,
+    seed: int | None,
+    argument: str = "newdata",
+    kind: Kind = "expected",
+    transform: Callable[[Floats], Any] | None = None,
+) -> Context:
+    """Check what the verbs have in common, before anything is computed."""
+    if not isinstance(fit, Fit):
+        raise RequestError(
+            f"`fit` must be a Fit, got {fit.__class__.__name__}. "
+            f"Make one with model.sample() or mrp.load_fit()."
+        )
+    for name, value, known, rule in (
+        ("type", type, get_args(Type), "be a scale of predictions"),
+        ("kind", kind, get_args(Kind), "say what to predict"),
+        ("new_levels", new_levels, (*get_args(NewLevels), None), "say how to draw new groups"),
+    ):
+        if value not in known:
+            available = [option for option in known if option is not None]
+            raise RequestError(unknown(name, rule, value, available))
+    if kind == "predictive" and type != "response":
+        raise RequestError(
+            f"`type` must be 'response' with kind='predictive', got {type!r}. New outcomes have "
+            f"no linear predictor."
+        )
+    if transform is not None and not callable(transform):
+        raise RequestError(
+            f"`transform` must be a function of an array, such as np.exp, got {transform!r}."
+        )
+    if re_formula is not None:
+        fit = replace(fit, design=restricted(fit.design, re_formula))
+    data = _table(fit, newdata, argument)
+    rows = fit.design.rows(data, argument=argument)
+    weights = weights_of(wts, data, argument)
+    return Context(
+        fit, data, rows, weights, type, new_levels, _seed(seed), argument, kind, transform
+    )
+
+
+def _table(fit: Fit, newdata: Any, argument: str) -> pd.DataFrame:
+    if newdata is None and argument == "newdata":
+        data = survey_of(fit, "`newdata` must be given", "Pass the rows to predict")
+    elif argument == "newdata":
+        data = as_pandas(newdata_of(fit, newdata), argument)
+    else:
+        data = as_pandas(newdata, argument)
+    if not len(data):
+        raise RequestError(f"`{argument}` must have at least one row, got none. Check its filter.")
+    return data
+
+
+def _seed(seed: int | None) -> int:
+    """One seed for all predictions of a verb: both sides of a contrast share a new group's draw."""
+    if seed is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise RequestError(
+            f"`seed` must be a whole number, 0 or more, got {seed!r}. "
+            f"Leave it out for other draws at each call."
+        )
+    return int(seed)
+
+
+def check_by(by: By | None, taken: tuple[str, ...] = ()) -> None:
+    """Raise if `by` names columns that results are written to."""
+    names = [by] if isinstance(by, str) else by if isinstance(by, list | tuple) else []
+    clash = [name for name in names if name in (*taken, *RESULTS)]
+    if clash:
+        raise RequestError(
+            f"`by` must not name columns that results are written to, got {listing(clash)}. "
+            f"Rename them in the data."
+        )
+
+
+def row_labels(data: pd.DataFrame, taken: tuple[str, ...]) -> pd.DataFrame:
+    """``rowid`` and the columns of the data, but for those that results are written to."""
+    names = [name for name in data.columns if name not in ("rowid", *taken, *RESULTS)]
+    kept = data[names].reset_index(drop=True)
+    return kept.assign(rowid=np.arange(len(data)))[["rowid", *kept.columns]]
+
+
+def _with_levels(labels: pd.DataFrame, levels: tuple[Any, ...] | None) -> pd.DataFrame:
+    """The labels once for each level of the outcome, which is named in a first column."""
+    if levels is None:
+        return labels
+    repeated = pd.concat([labels] * len(levels), ignore_index=True)
+    repeated = repeated.drop(columns=LEVEL, errors="ignore")
+    repeated.insert(0, LEVEL, np.repeat(np.array(levels, dtype=object), len(labels)))
+    return repeated
+
+
+def labelled_by(labels: pd.DataFrame, values: Mapping[str, Any]) -> pd.DataFrame:
+    """The labels with columns of one value each before them."""
+    rest = labels.drop(columns=[name for name in values if name in labels.columns])
+    named = rest.assign(**{name: [value] * len(rest) for name, value in values.items()})
+    return named[[*values, *rest.columns]]

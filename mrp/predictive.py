@@ -1,0 +1,162 @@
+"""Draws of new outcomes: what the model says one more respondent of each row would answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mrp.errors import DataError, FitError, RequestError, listing
+from mrp.fit import Fit
+from mrp.prediction import RowDraws
+
+Floats = NDArray[np.float64]
+Kind = Literal["expected", "predictive"]
+Sampler = Callable[[np.random.Generator, Floats, int], NDArray[Any]]
+"""From random numbers, the expected outcomes of a row and its position to outcomes."""
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Outcomes drawn around a prediction: for each row and draw one, repeatable by the seed.
+
+    Parameters
+    ----------
+    prediction
+        Expected outcomes.
+    sample
+        Draws the outcomes of one row.
+    seed
+        With the row's position it makes the row's outcomes, whichever other rows are asked for.
+    """
+
+    prediction: RowDraws
+    sample: Sampler
+    seed: int
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return self.prediction.n
+
+    @property
+    def size(self) -> int:
+        """Number of draws."""
+        return self.prediction.size
+
+    @property
+    def keys(self) -> list[NDArray[np.int64]]:
+        """Every row is its own, as each has another respondent."""
+        return [np.arange(self.n)]
+
+    def values(self, rows: NDArray[np.intp]) -> Floats:
+        """Values (rows, draws)."""
+        values = self.prediction.values(rows)
+        for k, row in enumerate(rows):
+            key = np.array([self.seed % 2**64, row], dtype=np.uint64)
+            rng = np.random.Generator(np.random.Philox(key=key))
+            values[k] = self.sample(rng, values[k], int(row))
+        return values
+
+
+def outcomes(
+    fit: Fit, prediction: RowDraws, data: pd.DataFrame, seed: int, argument: str
+) -> Outcomes:
+    """New outcomes of the rows of a prediction.
+
+    Parameters
+    ----------
+    fit
+        Its family is drawn from; its draws have the family's auxiliary parameter.
+    prediction
+        Expected outcomes of the rows.
+    data
+        The rows; of a binomial model they must have the column of trials, and an outcome is the
+        share of successes among them.
+    seed
+        Makes the outcomes repeatable.
+    argument
+        What the user knows the data as.
+    """
+    return Outcomes(prediction, _sampler(fit, data, argument), seed)
+
+
+def _sampler(fit: Fit, data: pd.DataFrame, argument: str) -> Sampler:
+    if fit.levels is not None:
+        return _one_level(len(fit.levels))
+    if fit.family == "bernoulli":
+        return lambda rng, p, row: rng.random(len(p)) < p
+    if fit.family == "binomial":
+        trials = _trials(fit, data, argument)
+        return lambda rng, p, row: rng.binomial(trials[row], p) / trials[row]
+    if fit.family == "gaussian":
+        sigma = _auxiliary(fit, "sigma")
+        return lambda rng, mean, row: rng.normal(mean, sigma)
+    if fit.family == "poisson":
+        return _count(lambda rng, mean: mean)
+    alpha = _auxiliary(fit, "alpha")
+    return _count(lambda rng, mean: rng.gamma(alpha, mean / alpha))
+
+
+def _count(rate: Callable[[np.random.Generator, Floats], Floats]) -> Sampler:
+    """A count at a rate, which may itself be drawn around the mean."""
+
+    def sample(rng: np.random.Generator, mean: Floats, row: int) -> NDArray[Any]:
+        if (mean < 0).any():
+            raise RequestError(
+                f"`kind` 'predictive' needs expected counts of 0 or more, got {mean.min():.3g} in "
+                f"row {row}: with the identity link they may be negative. Use kind='expected'."
+            )
+        drawn: NDArray[Any] = rng.poisson(rate(rng, mean))
+        return drawn
+
+    return sample
+
+
+def _one_level(levels: int) -> Sampler:
+    """One level for each draw, as a one among zeros."""
+
+    def sample(rng: np.random.Generator, probabilities: Floats, row: int) -> NDArray[Any]:
+        p = probabilities.reshape(levels, -1)
+        below = np.cumsum(p, axis=0)[:-1] <= rng.random(p.shape[1])
+        chosen: NDArray[np.int64] = below.sum(axis=0)
+        return np.equal(chosen, np.arange(levels)[:, None]).ravel()
+
+    return sample
+
+
+def _auxiliary(fit: Fit, name: str) -> Floats:
+    """Draws (draws,) of the family's parameter besides the mean."""
+    if name not in fit.parameters:
+        raise FitError(
+            f"`kind='predictive'` needs draws of {name!r}, which this fit lacks. "
+            f"Available: {listing(fit.parameters.data_vars)}."
+        )
+    values: Floats = fit.parameters[name].transpose("chain", "draw").to_numpy().ravel()
+    return values
+
+
+def _trials(fit: Fit, data: pd.DataFrame, argument: str) -> NDArray[np.int64]:
+    """Number of trials of each row."""
+    match = re.fullmatch(r"\w+\(.*,\s*(.+?)\s*\)", fit.outcome)
+    name = match[1] if match else fit.outcome
+    if name.isdigit():
+        return np.full(len(data), int(name))
+    if name not in data.columns:
+        raise DataError(
+            f"`{argument}` must have the column of trials {name!r} to draw new outcomes, lacks "
+            f"it. Available: {listing(data.columns)}. Add it, or use kind='expected'."
+        )
+    is_number = pd.api.types.is_numeric_dtype(data[name].dtype)
+    trials = data[name].to_numpy(dtype=float, na_value=np.nan) if is_number else np.zeros(1)
+    if not ((trials >= 1) & np.isfinite(trials) & (trials == np.round(trials))).all():
+        raise DataError(
+            f"`{argument}` must have whole numbers, 1 or more, in the column of trials {name!r}. "
+            f"Correct it, or use kind='expected'."
+        )
+    return trials.astype(np.int64)
