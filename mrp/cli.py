@@ -119,7 +119,9 @@ def poststratify(
     family: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="bernoulli, binomial, gaussian, poisson or negativebinomial."
+            metavar="NAME",
+            help="bernoulli, binomial, gaussian, poisson, negativebinomial, or for outcomes with "
+            "several levels categorical, cumulative or sratio.",
         ),
     ] = "bernoulli",
     priors: Annotated[
@@ -190,7 +192,8 @@ def _rehearsal(model: mrp.Model) -> mrp.Fit:
     """A fit with one made-up draw: what it is refused, the real one would be refused later."""
     from mrp.testing import fake_draws
 
-    return mrp.Fit.from_draws(model, fake_draws(model.design, chains=1, draws=1, scale=0.0))
+    draws = fake_draws(model.design, chains=1, draws=1, scale=0.0, by_level=model.by_level)
+    return mrp.Fit.from_draws(model, draws)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 They come from a dataset whose variables are named as Bambi names them: ``Intercept``, ``age`` with
 dim ``age_dim``, ``1|state`` with ``state__factor_dim``, ``gender|state`` with
-``gender__expr_dim, state__factor_dim``. Any other variable is ignored.
+``gender__expr_dim, state__factor_dim``. An unordered outcome ``vote`` with levels adds the dim
+``vote_reduced_dim`` to each, an ordered one the variable ``threshold``. Any other variable is
+ignored.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from mrp.design import Block, Design, DesignRows, Term
+from mrp.design import Block, Design, DesignRows, Level, Term
 from mrp.errors import DataError, FitError, RequestError, closest, listing, unknown
+from mrp.levels import NO_LEVELS, THRESHOLD, THRESHOLD_DIM, LevelParameters
 
 Floats = NDArray[np.float64]
 NewLevels = Literal["gaussian", "uncertainty", "old_levels"]
@@ -32,38 +35,61 @@ class Coefficients:
     Parameters
     ----------
     population
-        Population-level coefficients (p, draws), in the order of `DesignRows.population`.
+        Population-level coefficients (p, predictors x draws), in the order of
+        `DesignRows.population`.
     effects
-        For each block, the groups' effects (width, groups, draws).
+        For each block, the groups' effects (width, groups, predictors x draws).
     chains, draws
-        Number of chains, and of draws in each; the last axis above is chains x draws.
+        Number of chains, and of draws in each; "draws" above is chains x draws. Where there are
+        several linear predictors, one for each level of the outcome but the first, the level
+        varies slowest.
+    predictors
+        Number of linear predictors.
+    thresholds
+        Thresholds (levels - 1, draws) between ordered levels; None where there are none.
+    by_level
+        Names of the parameters that levels of the outcome have.
     """
 
     population: Floats
     effects: tuple[Floats, ...]
     chains: int
     draws: int
+    predictors: int = 1
+    thresholds: Floats | None = None
+    by_level: LevelParameters = NO_LEVELS
 
     @property
     def size(self) -> int:
         """Number of draws over all chains."""
         return self.chains * self.draws
 
+    @property
+    def columns(self) -> int:
+        """Number of draws of all linear predictors."""
+        return self.predictors * self.size
 
-def dims_of(term: Term) -> Dims:
+
+def dims_of(term: Term, by_level: LevelParameters = NO_LEVELS) -> Dims:
     """Dims of a population-level term's coefficients, as Bambi names them."""
-    return () if term.levels is None else (f"{term.name}_dim",)
+    own = () if term.levels is None else (f"{term.name}_dim",)
+    return (*own, *by_level.dims)
 
 
-def effect_dims(block: Block, term: Term) -> Dims:
-    """Dims of a group-specific term's effects, as Bambi names them."""
+def effect_dims(block: Block, term: Term, by_level: LevelParameters = NO_LEVELS) -> Dims:
+    """Dims of a group-specific term's effects, as Bambi names them; the groups are the last.
+
+    All but the last are the dims of the effects' sd's.
+    """
     expression = () if term.levels is None else (f"{term.name}__expr_dim",)
-    return (*expression, f"{block.factor}__factor_dim")
+    return (*expression, *by_level.dims, f"{block.factor}__factor_dim")
 
 
-def coordinates(design: Design) -> dict[str, list[str]]:
+def coordinates(
+    design: Design, by_level: LevelParameters = NO_LEVELS
+) -> dict[str, Sequence[Level]]:
     """Coordinate labels of every dim that the coefficients and correlations have."""
-    coords: dict[str, list[str]] = {}
+    coords: dict[str, Sequence[Level]] = dict(by_level.coordinates)
     for term in design.terms:
         for dim in dims_of(term):
             coords[dim] = list(term.levels or ())
@@ -79,7 +105,11 @@ def coordinates(design: Design) -> dict[str, list[str]]:
 
 
 def labelled(
-    design: Design, values: Mapping[str, tuple[Dims, Floats]], chains: int, draws: int
+    design: Design,
+    values: Mapping[str, tuple[Dims, Floats]],
+    chains: int,
+    draws: int,
+    by_level: LevelParameters = NO_LEVELS,
 ) -> xr.Dataset:
     """Draws by name as a dataset.
 
@@ -91,17 +121,19 @@ def labelled(
         For each variable its dims besides chain and draw, and its draws (chains x draws, …).
     chains, draws
         How the draws divide.
+    by_level
+        The parameters that levels of the outcome have.
     """
     data = {
         name: (("chain", "draw", *dims), array.reshape(chains, draws, *array.shape[1:]))
         for name, (dims, array) in values.items()
     }
     used = {dim for dims, _ in data.values() for dim in dims}
-    coords = {dim: labels for dim, labels in coordinates(design).items() if dim in used}
+    coords = {dim: labels for dim, labels in coordinates(design, by_level).items() if dim in used}
     return xr.Dataset(data, coords={"chain": np.arange(chains), "draw": np.arange(draws), **coords})
 
 
-def read(design: Design, draws: xr.Dataset) -> Coefficients:
+def read(design: Design, draws: xr.Dataset, by_level: LevelParameters = NO_LEVELS) -> Coefficients:
     """Arrange a dataset of draws for prediction.
 
     Parameters
@@ -111,11 +143,13 @@ def read(design: Design, draws: xr.Dataset) -> Coefficients:
     draws
         Variables named as Bambi names them, with dims ``chain`` and ``draw`` besides their own, in
         any order. Labelled dims are matched by label, others by position.
+    by_level
+        The parameters that levels of the outcome have.
 
     Raises
     ------
     DataError
-        A variable, dim or label is missing, or a value is not finite.
+        A variable, dim or label is missing, a value is not finite, or thresholds fall.
     """
     for dim in ("chain", "draw"):
         if dim not in draws.dims:
@@ -123,27 +157,57 @@ def read(design: Design, draws: xr.Dataset) -> Coefficients:
                 f"`draws` must have the dims 'chain' and 'draw', lacks {dim!r}. "
                 f"Available: {listing(draws.dims)}. Add it with `expand_dims`."
             )
-    _check_variables(design, draws)
-    coords = coordinates(design)
-    size = draws.sizes["chain"] * draws.sizes["draw"]
+    _check_variables(design, draws, by_level)
+    coords = coordinates(design, by_level)
+    chains, count = draws.sizes["chain"], draws.sizes["draw"]
+    columns = by_level.predictors * chains * count
     population = [
-        _arranged(draws, term.name, dims_of(term), coords).reshape(-1, size)
+        _arranged(draws, term.name, dims_of(term, by_level), coords).reshape(-1, columns)
         for term in design.terms
     ]
-    effects = []
-    for block in design.blocks:
-        parts = [
-            _arranged(draws, block.variable(term), effect_dims(block, term), coords)
-            for term in block.terms
-        ]
-        groups = len(design.factors[block.factor].groups)
-        effects.append(np.concatenate([part.reshape(-1, groups, size) for part in parts]))
-    stacked = np.concatenate(population) if population else np.zeros((0, size))
-    return Coefficients(stacked, tuple(effects), draws.sizes["chain"], draws.sizes["draw"])
+    stacked = np.concatenate(population) if population else np.zeros((0, columns))
+    effects = tuple(_effects(design, block, draws, coords, by_level) for block in design.blocks)
+    thresholds = _thresholds(draws, coords, by_level)
+    return Coefficients(stacked, effects, chains, count, by_level.predictors, thresholds, by_level)
 
 
-def _check_variables(design: Design, draws: xr.Dataset) -> None:
+def _effects(
+    design: Design,
+    block: Block,
+    draws: xr.Dataset,
+    coords: Mapping[str, Sequence[Level]],
+    by_level: LevelParameters,
+) -> Floats:
+    """Effects (width, groups, predictors x draws) of one block."""
+    groups = len(design.factors[block.factor].groups)
+    parts = []
+    for term in block.terms:
+        dims = (*effect_dims(block, term), *by_level.dims)
+        values = _arranged(draws, block.variable(term), dims, coords)
+        parts.append(values.reshape(term.width, groups, -1))
+    return np.concatenate(parts)
+
+
+def _thresholds(
+    draws: xr.Dataset, coords: Mapping[str, Sequence[Level]], by_level: LevelParameters
+) -> Floats | None:
+    """Thresholds (levels - 1, draws), if the outcome has any."""
+    if not by_level.thresholds:
+        return None
+    values = _arranged(draws, THRESHOLD, (THRESHOLD_DIM,), coords)
+    thresholds = values.reshape(by_level.thresholds, -1)
+    falling = (np.diff(thresholds, axis=0) < 0).any(axis=0)
+    if by_level.rising and falling.any():
+        raise DataError(
+            f"`draws` must have thresholds that rise in {THRESHOLD!r}, got {int(falling.sum())} "
+            f"draws in which they fall. Sort them along {THRESHOLD_DIM!r} by the order of levels."
+        )
+    return thresholds
+
+
+def _check_variables(design: Design, draws: xr.Dataset, by_level: LevelParameters) -> None:
     names = [term.name for term in design.terms]
+    names += [THRESHOLD] if by_level.thresholds else []
     names += [block.variable(term) for block in design.blocks for term in block.terms]
     missing = [name for name in names if name not in draws]
     if missing:
@@ -157,7 +221,7 @@ def _check_variables(design: Design, draws: xr.Dataset) -> None:
 
 
 def _arranged(
-    draws: xr.Dataset, name: str, dims: Dims, coords: Mapping[str, Sequence[str]]
+    draws: xr.Dataset, name: str, dims: Dims, coords: Mapping[str, Sequence[Level]]
 ) -> Floats:
     """A variable with its dims in order, chain and draw last, and labels in the given order."""
     array = draws[name]
@@ -177,7 +241,8 @@ def _arranged(
     return values
 
 
-def _aligned(array: xr.DataArray, name: str, dim: str, labels: Sequence[str]) -> xr.DataArray:
+def _aligned(array: xr.DataArray, name: str, dim: str, wanted: Sequence[Level]) -> xr.DataArray:
+    labels = [str(label) for label in wanted]
     if dim not in array.coords:
         if array.sizes[dim] != len(labels):
             raise DataError(
@@ -231,8 +296,9 @@ def with_new_groups(
     Notes
     -----
     Rows of one new group share its effects; different new groups differ. Blocks of one grouping
-    factor pick the same survey groups. A group's effects depend on the seed and its name, not on
-    which other groups are new.
+    factor pick the same survey groups, and so do the linear predictors of an outcome with levels,
+    whose effects are independent of each other where they are drawn anew. A group's effects depend
+    on the seed and its name, not on which other groups are new.
     """
     if not rows.new_groups:
         return coefficients
@@ -246,37 +312,49 @@ def with_new_groups(
         if not labels:
             continue
         if new_levels == "gaussian":
-            new = _gaussian(design, b, labels, draws, seed, coefficients.size)
+            new = _gaussian(design, b, labels, draws, seed, coefficients)
         else:
-            each = new_levels == "uncertainty"
-            new = _picked(effects[b], block.factor, labels, seed, for_each_draw=each)
+            size = coefficients.size if new_levels == "uncertainty" else 1
+            picks = _picks(effects[b].shape[1], block.factor, labels, seed, size)
+            new = _picked(effects[b], picks, coefficients.size)
         effects[b] = np.concatenate([effects[b], new], axis=1)
     return replace(coefficients, effects=tuple(effects))
 
 
 def _gaussian(
-    design: Design, position: int, labels: Sequence[str], draws: xr.Dataset, seed: int, size: int
+    design: Design,
+    position: int,
+    labels: Sequence[str],
+    draws: xr.Dataset,
+    seed: int,
+    coefficients: Coefficients,
 ) -> Floats:
-    """Effects (width, new groups, draws) from each draw's group distribution."""
-    block = design.blocks[position]
-    standard = np.empty((size, block.width, len(labels)))
+    """Effects (width, new groups, predictors x draws) from each draw's group distribution."""
+    block, columns = design.blocks[position], coefficients.columns
+    standard = np.empty((columns, block.width, len(labels)))
     for k, label in enumerate(labels):
-        rng = _generator(seed, block.factor, label, str(position))
-        standard[:, :, k] = rng.standard_normal((size, block.width))
-    effects: Floats = _covariance_root(design, position, draws, size) @ standard
+        rng = _generator(seed, block.factor, label, str(number_of(design, position)))
+        standard[:, :, k] = rng.standard_normal((columns, block.width))
+    root = _covariance_root(design, position, draws, coefficients.by_level)
+    effects: Floats = root @ standard
     return effects.transpose(1, 2, 0)
 
 
-def _picked(
-    effects: Floats, factor: str, labels: Sequence[str], seed: int, *, for_each_draw: bool
-) -> Floats:
-    """Effects (width, new groups, draws) of survey groups, one for each draw or one for all."""
-    _, groups, size = effects.shape
-    picks = np.empty((len(labels), size), dtype=np.int64)
-    for k, label in enumerate(labels):
-        rng = _generator(seed, factor, label)
-        picks[k] = rng.integers(groups, size=size if for_each_draw else 1)
-    return effects[:, picks, np.arange(size)]
+def _picks(
+    groups: int, factor: str, labels: Sequence[str], seed: int, size: int
+) -> NDArray[np.int64]:
+    """For each new group, the survey groups (new groups, size) that stand for it."""
+    picks = [_generator(seed, factor, label).integers(groups, size=size) for label in labels]
+    return np.stack(picks)
+
+
+def _picked(effects: Floats, picks: NDArray[np.int64], size: int) -> Floats:
+    """Effects (width, new groups, predictors x draws) of survey groups."""
+    width, groups, columns = effects.shape
+    of_draw = effects.reshape(width, groups, columns // size, size)
+    # (new groups, 1, draws or 1): a draw's group is the same in all its linear predictors
+    picked = of_draw[:, picks[:, None], np.arange(columns // size)[:, None], np.arange(size)]
+    return picked.reshape(width, len(picks), columns)
 
 
 def _generator(seed: int, *names: str) -> np.random.Generator:
@@ -288,9 +366,8 @@ def _generator(seed: int, *names: str) -> np.random.Generator:
 
 
 def number_of(design: Design, position: int) -> int:
-    """How many blocks of the same factor come before this one."""
-    factor = design.blocks[position].factor
-    return sum(block.factor == factor for block in design.blocks[:position])
+    """How many blocks of the same factor come before this one in the formula."""
+    return design.blocks[position].number
 
 
 def correlation_name(factor: str, number: int) -> str:
@@ -304,18 +381,21 @@ def correlation_labels(block: Block) -> list[str]:
     return [f"{labels[j]}, {labels[i]}" for i in range(len(labels)) for j in range(i)]
 
 
-def _covariance_root(design: Design, position: int, draws: xr.Dataset, size: int) -> Floats:
-    """Root (draws, width, width) of each draw's covariance diag(sd) R diag(sd) of a block."""
-    block, coords = design.blocks[position], coordinates(design)
+def _covariance_root(
+    design: Design, position: int, draws: xr.Dataset, by_level: LevelParameters
+) -> Floats:
+    """Root (predictors x draws, width, width) of the covariances diag(sd) R diag(sd) of a block."""
+    block, coords = design.blocks[position], coordinates(design, by_level)
     sd = np.concatenate([
-        _hyper(draws, f"{block.variable(term)}_sigma", effect_dims(block, term)[:-1], coords)
+        _hyper(draws, f"{block.variable(term)}_sigma", effect_dims(block, term)[:-1], coords,
+               by_level)
         for term in block.terms
     ])  # fmt: skip
-    correlation = np.tile(np.eye(block.width), (size, 1, 1))
+    correlation = np.tile(np.eye(block.width), (sd.shape[1], 1, 1))
     if block.correlated:
         name = correlation_name(block.factor, number_of(design, position))
         dim = f"{name}_dim"
-        pairs = _hyper(draws, name, (dim,), {dim: correlation_labels(block)})
+        pairs = _hyper(draws, name, (dim,), coords, by_level)
         lower = np.tril_indices(block.width, -1)
         correlation[:, lower[0], lower[1]] = pairs.T
         correlation[:, lower[1], lower[0]] = pairs.T
@@ -325,15 +405,26 @@ def _covariance_root(design: Design, position: int, draws: xr.Dataset, size: int
     return root
 
 
-def _hyper(draws: xr.Dataset, name: str, dims: Dims, coords: Mapping[str, Sequence[str]]) -> Floats:
-    """Draws (k, draws) of a block's sd's or correlations; a single one needs no dim."""
+def _hyper(
+    draws: xr.Dataset,
+    name: str,
+    dims: Dims,
+    coords: Mapping[str, Sequence[Level]],
+    by_level: LevelParameters,
+) -> Floats:
+    """Draws (k, predictors x draws) of a block's sd's or correlations.
+
+    A single one needs no dim of its own.
+    """
     if name not in draws:
         raise FitError(
             f"`new_levels='gaussian'` needs draws of {name!r}, which this fit lacks. "
             f"Available: {listing(str(v) for v in draws.data_vars)}. "
             f"Use new_levels='uncertainty', which needs only the groups' effects."
         )
-    if set(draws[name].dims) == {"chain", "draw"} and all(len(coords[dim]) == 1 for dim in dims):
+    bare = {"chain", "draw", *by_level.dims}
+    if set(draws[name].dims) == bare and all(len(coords[dim]) == 1 for dim in dims):
         dims = ()
-    values = _arranged(draws, name, dims, coords)
-    return values.reshape(-1, draws.sizes["chain"] * draws.sizes["draw"])
+    values = _arranged(draws, name, (*dims, *by_level.dims), coords)
+    columns = by_level.predictors * draws.sizes["chain"] * draws.sizes["draw"]
+    return values.reshape(-1, columns)

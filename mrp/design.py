@@ -129,6 +129,8 @@ class Block:
     factor: str
     terms: tuple[Term, ...]
     correlated: bool
+    number: int = 0
+    """How many brackets of the same factor come before it in the formula."""
 
     @property
     def width(self) -> int:

@@ -36,6 +36,26 @@ def inverse(link: Link) -> InverseLink:
     return _INVERSES[link]
 
 
+def complement(link: Link) -> InverseLink:
+    """One minus the inverse of a link to probabilities, in place, with all digits near zero.
+
+    Parameters
+    ----------
+    link
+        "logit", "probit" or "cloglog".
+
+    Examples
+    --------
+    >>> complement("logit")(np.full(1, 50.0)) > 0
+    array([ True])
+    """
+    if link not in _COMPLEMENTS:
+        raise RequestError(
+            unknown("link", "be the name of a link to probabilities", link, list(_COMPLEMENTS))
+        )
+    return _COMPLEMENTS[link]
+
+
 def _identity(eta: NDArray[np.float64]) -> NDArray[np.float64]:
     return eta
 
@@ -74,4 +94,70 @@ _INVERSES: Mapping[Link, InverseLink] = {
     "logit": _logit,
     "probit": _probit,
     "cloglog": _cloglog,
+}
+
+
+def derivative(link: Link) -> InverseLink:
+    """Derivative of the inverse of a link function, in a new array.
+
+    Parameters
+    ----------
+    link
+        "identity", "log", "logit", "probit" or "cloglog".
+
+    Examples
+    --------
+    >>> derivative("logit")(np.zeros(1))
+    array([0.25])
+    """
+    if link not in get_args(Link):
+        raise RequestError(unknown("link", "be the name of a link function", link, get_args(Link)))
+    return _DERIVATIVES[link]
+
+
+def _logit_derivative(eta: NDArray[np.float64]) -> NDArray[np.float64]:
+    away = np.exp(-np.abs(eta))
+    result: NDArray[np.float64] = away / np.square(1.0 + away)
+    return result
+
+
+def _probit_derivative(eta: NDArray[np.float64]) -> NDArray[np.float64]:
+    result: NDArray[np.float64] = np.exp(-0.5 * np.square(eta)) / np.sqrt(2.0 * np.pi)
+    return result
+
+
+def _cloglog_derivative(eta: NDArray[np.float64]) -> NDArray[np.float64]:
+    capped = np.minimum(eta, 30.0)  # the derivative is zero long before
+    result: NDArray[np.float64] = np.exp(capped - np.exp(capped))
+    return result
+
+
+_DERIVATIVES: Mapping[Link, InverseLink] = {
+    "identity": np.ones_like,
+    "log": np.exp,
+    "logit": _logit_derivative,
+    "probit": _probit_derivative,
+    "cloglog": _cloglog_derivative,
+}
+
+
+def _logit_complement(eta: NDArray[np.float64]) -> NDArray[np.float64]:
+    return _logit(np.negative(eta, out=eta))
+
+
+def _probit_complement(eta: NDArray[np.float64]) -> NDArray[np.float64]:
+    return _probit(np.negative(eta, out=eta))
+
+
+def _cloglog_complement(eta: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(over="ignore"):
+        np.exp(eta, out=eta)
+        np.negative(eta, out=eta)
+        return np.exp(eta, out=eta)
+
+
+_COMPLEMENTS: Mapping[Link, InverseLink] = {
+    "logit": _logit_complement,
+    "probit": _probit_complement,
+    "cloglog": _cloglog_complement,
 }

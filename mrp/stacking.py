@@ -188,7 +188,7 @@ def _about(parts: Mapping[Any, Estimates], name: str) -> dict[str, Any]:
         key: " and ".join(dict.fromkeys(str(each.get(key, default)) for each in abouts))
         for key, default in usual.items()
     }
-    return {**agreed, **texts, "concat": name}
+    return {**agreed, **texts, "color": name}
 
 
 def _stacked(sources: list[RowDraws]) -> RowDraws:

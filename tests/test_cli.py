@@ -235,7 +235,8 @@ REFUSED = {
     "unknown family": (
         {"family": "bernouli"},
         "`--family` must be a family that is built here, got 'bernouli'. Available: ['bernoulli', "
-        "'binomial', 'gaussian', 'poisson', 'negativebinomial']. Did you mean 'bernoulli'?",
+        "'binomial', 'gaussian', 'poisson', 'negativebinomial', 'categorical', 'cumulative', "
+        "'sratio']. Did you mean 'bernoulli'?",
     ),
     "unknown weights": (
         {"weights": "peple"},

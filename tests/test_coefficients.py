@@ -496,6 +496,186 @@ def test_new_district_of_a_known_state_keeps_the_states_effects():
     assert int((distance < 1e-12).sum()) == 1
 
 
+# --- outcomes with levels -------------------------------------------------------------------------
+
+LEVELS = ["left", "centre", "right"]
+SURVEY_OF_LEVELS = SURVEY.assign(vote=[LEVELS[k % 3] for k in range(len(SURVEY))])
+
+
+@cache
+def model_of_levels(family, formula="vote ~ age + (1 + gender | state)"):
+    return mrp.Model(formula, SURVEY_OF_LEVELS, family=family)
+
+
+def draws_of_levels(family, **options):
+    made = model_of_levels(family)
+    return fake_draws(made.design, by_level=made.by_level, **{"chains": 2, "draws": 3, **options})
+
+
+def read_levels(family, dataset):
+    made = model_of_levels(family)
+    return read(made.design, dataset, made.by_level)
+
+
+def test_levels_vary_slowest_and_draws_within_them():
+    dataset = draws_of_levels("categorical")
+    found = read_levels("categorical", dataset)
+    assert (found.chains, found.draws, found.size) == (2, 3, 6)
+    assert (found.predictors, found.columns, found.thresholds) == (2, 12, None)
+    assert found.population.shape == (3, 12)
+    (states,) = found.effects
+    assert states.shape == (2, 5, 12)
+    flat = dataset.stack(sample=["chain", "draw"])
+    # sorted, "centre" is the reference
+    for k, level in enumerate(["left", "right"]):
+        own = flat.sel(vote_reduced_dim=level)
+        columns = slice(6 * k, 6 * k + 6)
+        np.testing.assert_array_equal(found.population[0, columns], own["Intercept"])
+        np.testing.assert_array_equal(found.population[2, columns], own["age"].sel(age_dim="old"))
+        np.testing.assert_array_equal(
+            states[0, 3, columns], own["1|state"].sel(state__factor_dim="TX")
+        )
+        np.testing.assert_array_equal(
+            states[1, 1, columns],
+            own["gender|state"].sel(state__factor_dim="CA", gender__expr_dim="Woman"),
+        )
+
+
+@pytest.mark.parametrize("family", ["cumulative", "sratio"])
+def test_thresholds_are_read_beside_the_coefficients(family):
+    dataset = draws_of_levels(family)
+    found = read_levels(family, dataset)
+    assert (found.predictors, found.columns, found.size) == (1, 6, 6)
+    assert found.population.shape == (2, 6)
+    flat = dataset["threshold"].stack(sample=["chain", "draw"])
+    np.testing.assert_array_equal(found.thresholds, flat.transpose("threshold_dim", "sample"))
+
+
+@pytest.mark.parametrize("family", ["categorical", "cumulative", "sratio"])
+def test_draws_of_levels_are_matched_by_label_whatever_their_order(family):
+    dataset = draws_of_levels(family)
+    expected, found = (read_levels(family, d) for d in (dataset, permuted(dataset)))
+    np.testing.assert_array_equal(found.population, expected.population)
+    np.testing.assert_array_equal(found.effects[0], expected.effects[0])
+    if family != "categorical":
+        np.testing.assert_array_equal(found.thresholds, expected.thresholds)
+
+
+def test_every_coefficient_of_a_categorical_outcome_needs_the_dim_of_levels():
+    dataset = draws_of_levels("categorical").isel(vote_reduced_dim=0, drop=True)
+    message = (
+        "`draws` must have the dims ['chain', 'draw', 'vote_reduced_dim'] in 'Intercept', got "
+        "['chain', 'draw']. Rename them, or select from them."
+    )
+    with raises(DataError, message):
+        read_levels("categorical", dataset)
+
+
+@pytest.mark.parametrize("family", ["cumulative", "sratio"])
+def test_ordered_levels_need_draws_of_the_thresholds(family):
+    message = (
+        "`draws` must have a variable for every term of the formula, lacks ['threshold']. "
+        "Available: ['age', '1|state']."
+    )
+    made = model_of_levels(family, "vote ~ age + (1 | state)")
+    with raises(DataError, message):
+        read(made.design, draws_of_levels(family)[["age", "1|state"]], made.by_level)
+
+
+def test_cumulative_thresholds_must_rise():
+    dataset = draws_of_levels("cumulative")
+    dataset["threshold"][0, 1] = [1.0, 0.5]
+    message = (
+        "`draws` must have thresholds that rise in 'threshold', got 1 draws in which they fall. "
+        "Sort them along 'threshold_dim' by the order of levels."
+    )
+    with raises(DataError, message):
+        read_levels("cumulative", dataset)
+    assert read_levels("sratio", dataset).thresholds is not None
+
+
+def new_effects_of_levels(dataset, new_levels, states=("ZZ",), seed=1):
+    """Effects (width, new groups, levels, draws) of the one block."""
+    made = model_of_levels("categorical")
+    own = read(made.design, dataset, made.by_level)
+    found = with_new_groups(
+        own, made.design, new_rows(made.design, *states), dataset, new_levels=new_levels, seed=seed
+    )
+    (before,), (after,) = own.effects, found.effects
+    np.testing.assert_array_equal(after[:, : before.shape[1]], before)
+    return after[:, before.shape[1] :].reshape(2, len(states), 2, own.size)
+
+
+def test_gaussian_effects_of_each_level_have_its_own_sds_and_correlations():
+    count = 20_000
+    dataset = fixed(
+        draws_of_levels("categorical", draws=count // 2),
+        **{
+            "1|state_sigma": [0.5, 2.0],
+            "gender|state_sigma": [[1.0, 0.1]],
+            "state_cor": [[-0.7, 0.4]],
+        },
+    )
+    effects = new_effects_of_levels(dataset, "gaussian", ["YY", "ZZ"])
+    for level, (sd, cor) in enumerate([((0.5, 1.0), -0.7), ((2.0, 0.1), 0.4)]):
+        for new in range(2):
+            own = effects[:, new, level]
+            np.testing.assert_allclose(own.std(axis=1), sd, rtol=4 / np.sqrt(2 * count))
+            found = np.corrcoef(own)[0, 1]
+            np.testing.assert_allclose(found, cor, atol=4 / np.sqrt(count))
+    across = np.corrcoef(effects[:, 0].reshape(4, -1))
+    assert abs(across[[0, 1], [3, 2]]).max() < 4 / np.sqrt(count)
+    assert abs(np.corrcoef(effects[0, :, 0])[0, 1]) < 4 / np.sqrt(count)
+
+
+@pytest.mark.parametrize("new_levels", ["uncertainty", "old_levels"])
+def test_new_groups_have_the_effects_of_one_survey_group_at_all_levels(new_levels):
+    count, states = 200, [f"new {k}" for k in range(40)]
+    dataset = draws_of_levels("categorical", chains=1, draws=count)
+    design = model_of_levels("categorical").design
+    own = read_levels("categorical", dataset).effects[0].reshape(2, 5, 2, count)
+    effects = new_effects_of_levels(dataset, new_levels, states)
+    # which survey group every number came from: (width, new, levels, draws)
+    same = effects[:, :, None] == own[:, None]
+    assert (same.sum(axis=2) == 1).all()
+    group = same.argmax(axis=2)
+    assert (group == group[:1, :, :1]).all()
+    for_all_draws = (group == group[..., :1]).all()
+    assert for_all_draws == (new_levels == "old_levels")
+    assert set(group[0, :, 0, 0]) == set(range(len(design.factors["state"].groups)))
+
+
+def test_gaussian_effects_of_two_levels_need_no_dim_of_one_effect():
+    dataset = draws_of_levels("categorical")
+    bare = dataset.assign(
+        state_cor=dataset["state_cor"].isel(state_cor_dim=0, drop=True),
+        **{"gender|state_sigma": dataset["gender|state_sigma"].isel(gender__expr_dim=0, drop=True)},
+    )
+    np.testing.assert_array_equal(
+        new_effects_of_levels(bare, "gaussian"), new_effects_of_levels(dataset, "gaussian")
+    )
+
+
+@pytest.mark.parametrize("family", ["cumulative", "sratio"])
+@pytest.mark.parametrize("new_levels", NEW_LEVELS)
+def test_new_groups_leave_the_thresholds_alone(family, new_levels):
+    made, dataset = model_of_levels(family), draws_of_levels(family)
+    own = read_levels(family, dataset)
+    rows = new_rows(made.design, "ZZ")
+    found = with_new_groups(own, made.design, rows, dataset, new_levels=new_levels, seed=1)
+    assert found.effects[0].shape == (2, 6, 6)
+    np.testing.assert_array_equal(found.thresholds, own.thresholds)
+    # the draws of new groups are those of an outcome without levels
+    plain = model("y ~ age + (1 + gender | state)")
+    same = dataset.drop_vars("threshold").assign(
+        Intercept=dataset["age"].isel(age_dim=0, drop=True)
+    )
+    other = with_new_groups(
+        read(plain.design, same), plain.design, rows, same, new_levels=new_levels, seed=1
+    )
+    np.testing.assert_array_equal(found.effects[0], other.effects[0])
+
+
 # --- names ----------------------------------------------------------------------------------------
 
 

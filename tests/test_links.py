@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mrp.errors import RequestError
-from mrp.links import Link, inverse
+from mrp.links import Link, complement, derivative, inverse
+from tests import loops
 from tests.messages import raises
 
 FORMULAS = {
@@ -63,3 +64,76 @@ def test_unknown_link_is_refused_with_the_closest_name():
     )
     with raises(RequestError, message):
         inverse("logits")
+
+
+# --- one minus ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("link", BOUNDED)
+def test_complement_is_one_minus_the_inverse_in_place(link):
+    eta = np.array([ETA, ETA])
+    result = complement(link)(eta)
+    assert result is eta
+    expected = [1 - FORMULAS[link](x) for x in ETA]
+    np.testing.assert_allclose(result[1], expected, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("link", BOUNDED)
+def test_complements_reach_their_limits_without_a_warning(link):
+    limits = complement(link)(np.array([-1e6, -800.0, 800.0, 1e6]))
+    np.testing.assert_array_equal(limits, [1.0, 1.0, 0.0, 0.0])
+
+
+def test_complements_of_large_probabilities_keep_their_digits():
+    eta = np.array([30.0, 37.0])
+    np.testing.assert_allclose(complement("logit")(eta.copy()), np.exp(-eta), rtol=1e-12)
+    upper = [math.erfc(x / math.sqrt(2)) / 2 for x in eta]
+    np.testing.assert_allclose(complement("probit")(eta.copy()), upper, rtol=1e-12)
+    np.testing.assert_allclose(complement("cloglog")(np.array([5.0])), math.exp(-math.exp(5.0)))
+
+
+@pytest.mark.parametrize("link", ["identity", "log", "logits"])
+def test_complement_is_of_links_to_probabilities(link):
+    near = "" if link == "identity" else " Did you mean 'logit'?"
+    message = (
+        f"`link` must be the name of a link to probabilities, got {link!r}. Available: "
+        f"['logit', 'probit', 'cloglog'].{near}"
+    )
+    with raises(RequestError, message):
+        complement(link)
+
+
+# --- derivatives ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("link", FORMULAS)
+def test_derivative_is_the_formula_in_a_new_array(link):
+    eta = np.array([ETA, ETA])
+    result = derivative(link)(eta)
+    expected = [loops.DERIVATIVE[link](x) for x in ETA]
+    np.testing.assert_allclose(result, [expected, expected], rtol=1e-12)
+    np.testing.assert_array_equal(eta, [ETA, ETA])
+    assert not np.shares_memory(result, eta)
+
+
+@pytest.mark.parametrize("link", FORMULAS)
+def test_derivative_is_the_limit_of_differences_of_the_inverse(link):
+    eta = np.linspace(-3, 2, 21)
+    step = 1e-5
+    differences = inverse(link)(eta + step) - inverse(link)(eta - step)
+    np.testing.assert_allclose(derivative(link)(eta), differences / (2 * step), rtol=1e-7)
+
+
+@pytest.mark.parametrize("link", BOUNDED)
+def test_derivatives_of_certain_outcomes_are_zero_without_a_warning(link):
+    far = np.array([-1e6, -800.0, 800.0, 1e6])
+    np.testing.assert_array_equal(derivative(link)(far), np.zeros(4))
+
+
+def test_derivative_of_an_unknown_link_is_refused_with_the_closest_name():
+    message = (
+        "`link` must be the name of a link function, got 'probits'. Available: ['identity', 'log', "
+        "'logit', 'probit', 'cloglog']. Did you mean 'probit'?"
+    )
+    with raises(RequestError, message):
+        derivative("probits")

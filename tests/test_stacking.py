@@ -82,7 +82,7 @@ def test_prior_and_posterior_are_named_both():
 def test_what_all_agree_on_is_still_known():
     both = mrp.concat([of(verb="a", type="link"), of(verb="b", type="link", quantity="z")])
     assert both.about == {
-        "type": "link", "group": "posterior", "quantity": "y and z", "concat": "model",
+        "type": "link", "group": "posterior", "quantity": "y and z", "color": "model",
     }  # fmt: skip
 
 

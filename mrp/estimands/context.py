@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mrp.coefficients import NewLevels, with_new_groups
 from mrp.design import DesignRows
 from mrp.errors import RequestError, listing, unknown
-from mrp.estimands.changes import Setting
+from mrp.estimands.changes import Setting, Variables, settings_of
 from mrp.estimands.grids import newdata_of, survey_of
 from mrp.estimands.quantities import ByLevel, Transformed, split_levels
 from mrp.estimates import RESULTS, Estimates, Made, estimates
@@ -31,6 +31,8 @@ By = Any
 """Columns that make groups, or a table that maps their values to labels in its column ``by``."""
 LEVEL = "group"
 """Column that names the outcome's level, where it has several."""
+MOST_COLORED = 7
+"""Levels that pictures tell apart by colour."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,8 @@ class Context:
         if self.transform is not None:
             quantity = Transformed(quantity, self.transform)
         about = {"verb": verb, "quantity": what, "type": self.type, "group": self.fit.group}
+        if len(labels.columns) and len(self.levels or ()) in range(1, MOST_COLORED + 1):
+            about["color"] = LEVEL
         labels = _with_levels(labels, self.levels)
         return estimates(labels, quantity, self.fit.coefficients.chains, about)
 
@@ -140,9 +144,17 @@ class Context:
         """`by` without the outcome's level, by which results with levels always are."""
         if isinstance(by, str):
             by = [by]
-        if not isinstance(by, list | tuple):
+        if self.levels is None or not isinstance(by, list | tuple):
             return by
-        return [name for name in by if name != LEVEL or self.levels is None]
+        if LEVEL in self.data.columns:
+            check_by(by, (LEVEL,))
+        return [name for name in by if name != LEVEL]
+
+    def settings(self, variables: Variables) -> list[Setting]:
+        """Combinations of the values that variables are to take, which label the results."""
+        settings = settings_of(self.fit, variables)
+        check_free("variables", settings[0], () if self.levels is None else (LEVEL,))
+        return settings
 
 
 def context(
@@ -218,11 +230,16 @@ def _seed(seed: int | None) -> int:
 def check_by(by: By | None, taken: tuple[str, ...] = ()) -> None:
     """Raise if `by` names columns that results are written to."""
     names = [by] if isinstance(by, str) else by if isinstance(by, list | tuple) else []
+    check_free("by", names, taken)
+
+
+def check_free(argument: str, names: Iterable[str], taken: tuple[str, ...]) -> None:
+    """Raise if an argument names columns that results are written to."""
     clash = [name for name in names if name in (*taken, *RESULTS)]
     if clash:
         raise RequestError(
-            f"`by` must not name columns that results are written to, got {listing(clash)}. "
-            f"Rename them in the data."
+            f"`{argument}` must not name columns that results are written to, got "
+            f"{listing(clash)}. Rename them in the data."
         )
 
 
@@ -239,7 +256,8 @@ def _with_levels(labels: pd.DataFrame, levels: tuple[Any, ...] | None) -> pd.Dat
         return labels
     repeated = pd.concat([labels] * len(levels), ignore_index=True)
     repeated = repeated.drop(columns=LEVEL, errors="ignore")
-    repeated.insert(0, LEVEL, np.repeat(np.array(levels, dtype=object), len(labels)))
+    of_row = pd.Series(np.repeat(np.array(levels, dtype=object), len(labels)))
+    repeated.insert(0, LEVEL, of_row.infer_objects())
     return repeated
 
 

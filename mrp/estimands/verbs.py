@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mrp.coefficients import NewLevels
 from mrp.errors import RequestError, listing
-from mrp.estimands.changes import Pair, Setting, Variables, crossed, pairs_of, settings_of
+from mrp.estimands.changes import Pair, Setting, Variables, crossed, pairs_of
 from mrp.estimands.context import (
     By,
     Context,
@@ -136,7 +136,7 @@ def predictions(
     rows = row_labels(asked.data, PAIR)
     if variables is None:
         return asked.estimates_of_rows(asked.predict(), rows, "predictions", fit.outcome)
-    settings = settings_of(asked.fit, variables)
+    settings = asked.settings(variables)
     parts = tuple(asked.predict(setting) for setting in settings)
     labels = [rows.assign(**_named(setting)) for setting in settings]
     return asked.estimates_of_rows(
@@ -171,6 +171,7 @@ def avg_predictions(
     by
         Columns of `newdata`; one estimate for each combination of their values. Or a table that
         maps their values to labels in its column ``by``. By default one estimate for all rows.
+        The levels of an outcome have their own estimates, with or without "group" among the names.
     wts
         Weight of each row, normalised within each group: a column's name, or one number per row.
 
@@ -197,7 +198,7 @@ def avg_predictions(
         new_levels=new_levels,
         seed=seed,
     )
-    settings = [{}] if variables is None else settings_of(asked.fit, variables)
+    settings = [{}] if variables is None else asked.settings(variables)
     return _averaged_predictions(asked, settings, by, "avg_predictions")
 
 
@@ -316,7 +317,8 @@ def comparisons(
         With `by` it is `avg_comparisons`.
     comparison
         "difference", "ratio", "lift", "lnratio", "lnor", or a function of two arrays `hi` and `lo`
-        (rows, draws). With ``avg`` at the end of a name ("ratioavg"), it is `avg_comparisons`.
+        (rows, draws; of outcomes with levels rows, levels x draws). With ``avg`` at the end of a
+        name ("ratioavg"), it is `avg_comparisons`.
     cross
         Whether all variables change together: a contrast for each combination of theirs.
 

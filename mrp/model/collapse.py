@@ -11,6 +11,7 @@ binomial           successes, trials                           sum log C(n_i, y_
 poisson            total, respondents                          log total! - total log m - …
 gaussian           mean, respondents, squares within           (depends on sigma: kept)
 negativebinomial   respondents with the same row and outcome   none
+those with levels  respondents at each level                   none
 =================  ==========================================  ============================
 
 The constants are kept, so that the log density is that of the uncollapsed model, not just
@@ -43,7 +44,8 @@ class Observed:
     rows
         Design rows (m of them).
     y
-        Successes, total count, mean, or the common outcome (m,), by family.
+        Successes, total count, mean, or the common outcome (m,), by family; of outcomes with
+        levels, the respondents at each (m, levels).
     count
         Respondents (m,).
     trials
@@ -85,6 +87,8 @@ def observe(rows: DesignRows, outcome: Outcome, family: Family, *, collapse: boo
     """Collect the outcome by design row; one row for each respondent unless `collapse`."""
     y = outcome.values
     trials = np.ones(len(y)) if outcome.trials is None else outcome.trials
+    if outcome.levels is not None:
+        y = np.eye(len(outcome.levels))[y.astype(np.int64)]
     if not collapse:
         return Observed(
             outcome.name, rows, y, np.ones(len(y)), trials, np.zeros(len(y)), 0.0, collapsed=False
@@ -109,6 +113,8 @@ def observe(rows: DesignRows, outcome: Outcome, family: Family, *, collapse: boo
     elif family.name == "gaussian":
         kept = total(y) / count
         within = total((y - kept[index]) ** 2)
+    elif outcome.levels is not None:
+        kept = np.column_stack([total(of_level) for of_level in y.T])
     else:
         kept = y[first]
     return Observed(

@@ -9,10 +9,20 @@ from typing import Literal, cast, get_args
 import numpy as np
 
 from mrp.errors import DataError, RequestError, listing, unknown
+from mrp.levels import KINDS, Kind
 from mrp.links import Link
 from mrp.model.formula import Outcome
 
-FamilyName = Literal["bernoulli", "binomial", "gaussian", "poisson", "negativebinomial"]
+FamilyName = Literal[
+    "bernoulli",
+    "binomial",
+    "gaussian",
+    "poisson",
+    "negativebinomial",
+    "categorical",
+    "cumulative",
+    "sratio",
+]
 
 
 @dataclass(frozen=True)
@@ -29,12 +39,22 @@ class Family:
         Its parameter besides the mean, as Bambi names it: "sigma" or "alpha"; None if it has none.
     whole
         Whether outcomes are whole numbers that are not negative.
+
+    Notes
+    -----
+    The link of the family "categorical", which brms calls logit and Bambi softmax, is to the log
+    odds of each level against the first.
     """
 
     name: FamilyName
     links: tuple[Link, ...]
     auxiliary: str | None
     whole: bool
+
+    @property
+    def levels(self) -> Kind | None:
+        """What the outcome's levels are; None where it has none."""
+        return KINDS.get(self.name)
 
 
 FAMILIES: Mapping[FamilyName, Family] = {
@@ -45,6 +65,9 @@ FAMILIES: Mapping[FamilyName, Family] = {
         Family("gaussian", ("identity", "log"), "sigma", whole=False),
         Family("poisson", ("log", "identity"), None, whole=True),
         Family("negativebinomial", ("log", "identity"), "alpha", whole=True),
+        Family("categorical", ("logit",), None, whole=False),
+        Family("cumulative", ("logit", "probit", "cloglog"), None, whole=False),
+        Family("sratio", ("logit", "probit", "cloglog"), None, whole=False),
     )
 }
 

@@ -8,6 +8,7 @@ pandas categorical is kept (formulae alone would sort it) and nothing is expande
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,9 +35,12 @@ from mrp.design import (
     variable_name,
 )
 from mrp.errors import DataError, FormulaError, listing, unknown
+from mrp.levels import Kind
 
 PROPORTIONS = ("p", "prop", "proportion")
 """Names under which a formula may write the outcome ``p(successes, trials)``."""
+MOST_NUMBERS = 20
+"""How many different numbers of an outcome are taken to be levels; a categorical may have more."""
 
 
 @dataclass(frozen=True)
@@ -48,18 +52,26 @@ class Outcome:
     name
         Left side of the formula.
     values
-        Outcome (n,): 0/1, successes, counts or measurements.
+        Outcome (n,): 0/1, successes, counts, measurements, or positions among the levels.
     trials
         Number of trials (n,); None unless the formula says ``p(successes, trials)``.
+    levels
+        Levels in order; None unless the family's outcomes have levels.
     """
 
     name: str
     values: NDArray[np.float64]
     trials: NDArray[np.float64] | None = None
+    levels: tuple[Level, ...] | None = None
 
 
 def learn(
-    formula: str, survey: pd.DataFrame, *, correlated: bool, namespace: Mapping[str, Any]
+    formula: str,
+    survey: pd.DataFrame,
+    *,
+    correlated: bool,
+    namespace: Mapping[str, Any],
+    levels: Kind | None = None,
 ) -> tuple[Design, Outcome]:
     """Learn the design from the survey and read the outcome.
 
@@ -73,6 +85,10 @@ def learn(
         Whether the effects within one ``( … | g)`` are correlated.
     namespace
         Functions that the formula may call, by name.
+    levels
+        What the levels of the outcome are. Where they are "ordered", the thresholds between them
+        stand for the intercept: categoricals are coded as beside one, whether the formula has it
+        or not, and the design has none.
 
     Raises
     ------
@@ -87,8 +103,12 @@ def learn(
             f"`formula` must name the outcome on the left of '~', got {formula!r}. "
             f"Write for example 'y ~ {formula}'."
         )
+    kinds = [term.kind for term in description.common_terms]
+    if levels == "ordered" and "intercept" not in kinds:
+        plain = f"{plain} + 1"
+        description = describe(plain)
     columns = predictor_columns(description, survey, namespace)
-    outcome_columns = sorted(set(description.response.var_names) - {""})
+    outcome_columns = _columns(sorted(description.response.var_names), survey, namespace)
     check_columns([*outcome_columns, *columns], survey, "data")
     check_complete([*outcome_columns, *columns], survey, "data")
     if survey.empty:
@@ -99,11 +119,13 @@ def learn(
     _set_types(description, prepared, where)
     reader = _Reader(description, prepared, where)
     terms = reader.population_terms()
+    if levels == "ordered":
+        terms = tuple(term for term in terms if term.kind != "intercept")
     blocks = tuple(reader.blocks(plain, correlated, independent))
     _check_same_coding(blocks)
     factors = {factor.name: factor for factor in reader.factors.values()}
     offsets = tuple(reader.offsets)
-    if not terms and not blocks:
+    if not terms and not blocks and levels != "ordered":
         raise FormulaError(
             f"`formula` must have something to estimate, got {formula!r}. Write for example "
             f"'{formula.split('~')[0].strip()} ~ 1 + (1 | g)'."
@@ -119,7 +141,7 @@ def learn(
         offsets=offsets,
         calls=Calls(plain, states, dict(namespace)),
     )
-    outcome = read_outcome(description, survey, where)
+    outcome = read_outcome(description, survey, where, levels)
     return design, replace(outcome, name=variable_name(outcome.name))
 
 
@@ -164,6 +186,13 @@ def predictor_columns(
 ) -> tuple[str, ...]:
     """Columns on the right of the formula, in order of appearance."""
     named = [name for term in description.terms for name in _ordered_names(term)]
+    return _columns(named, survey, namespace)
+
+
+def _columns(
+    named: Sequence[str], survey: pd.DataFrame, namespace: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Those of the names in a formula that must be columns: all but what the namespace has."""
     known = environment(namespace).namespace
     return tuple(
         name
@@ -265,6 +294,7 @@ class _Reader:
         """Group-specific terms, as they stand together in one ``( … | g)``."""
         written = list(_bars(formula))
         seen: set[str] = set()
+        numbers: Counter[str] = Counter()
         for bar, alone in zip(written, independent, strict=True):
             by_factor: dict[str, list[str]] = {}
             for name, factor in bar:
@@ -277,7 +307,9 @@ class _Reader:
                         f"twice. Remove it from one of the brackets (write '0 + x | g')."
                     )
                 seen.update(names)
-                yield self._block(factor, names, correlated and not alone)
+                block = self._block(factor, names, correlated and not alone)
+                yield replace(block, number=numbers[factor])
+                numbers[factor] += 1
 
     def _block(self, factor: str, names: Sequence[str], correlated: bool) -> Block:
         group_terms = {term.name: term for term in self.description.group_terms}
@@ -456,29 +488,84 @@ def _bars(formula: str) -> Iterator[list[tuple[str, str]]]:
         yield [(term.name, term.factor.name) for term in terms]
 
 
-def read_outcome(description: Any, survey: pd.DataFrame, where: Any) -> Outcome:
-    """Outcome of each respondent, as numbers."""
+def read_outcome(
+    description: Any, survey: pd.DataFrame, where: Any, levels: Kind | None
+) -> Outcome:
+    """Outcome of each respondent, as numbers or as positions among its levels."""
     part = description.response.term.components[0]
     name = description.response.term.name
     if hasattr(part, "call"):
         if part.call.callee in PROPORTIONS:
             return _proportion(name, part.call, survey, where)
+        if levels is not None:
+            return _outcome_of_levels(name, _with_levels(_evaluated(part.call, survey, where)))
         return Outcome(name, _outcome_numbers(name, _outcome_values(part.call, survey, where)))
     column = survey[part.name]
     if part.reference is not None:
+        if levels is not None:
+            raise FormulaError(
+                f"`formula` must name the outcome alone where its family has all levels, got "
+                f"'{part.name}[{part.reference}]'. Write '{part.name} ~ …', or pass "
+                f"family='bernoulli'."
+            )
         return Outcome(name, _is_level(part.name, column, part.reference))
+    if levels is not None:
+        return _outcome_of_levels(name, column)
     return Outcome(name, _outcome_numbers(name, column, column=part.name))
 
 
+def _outcome_of_levels(name: str, values: Any) -> Outcome:
+    """Positions of an outcome's values among its levels, as `Outcome.levels` says.
+
+    The order of a categorical is kept, without the levels that no respondent has; whole numbers
+    and strings are sorted.
+    """
+    column = _prepare(pd.Series(values).rename(name))
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        levels, codes = column.cat.categories.tolist(), column.cat.codes.to_numpy()
+    else:
+        codes, distinct = pd.factorize(column, sort=True)
+        levels = _few_numbers(name, column) if column.dtype.kind in "iuf" else distinct.tolist()
+    if len(levels) < 2:
+        raise DataError(
+            f"`data` must have at least two levels in the outcome {name!r}, got "
+            f"{listing(levels)}. Use the whole survey."
+        )
+    named = (level if isinstance(level, Level) else str(level) for level in levels)
+    return Outcome(name, codes.astype(np.float64), levels=tuple(named))
+
+
+def _few_numbers(name: str, column: pd.Series) -> list[int]:
+    """The distinct values of a numeric outcome, if they can be meant as levels."""
+    distinct = np.unique(_outcome_numbers(name, column))
+    if len(distinct) > MOST_NUMBERS or (distinct != np.round(distinct)).any():
+        got = [f"{x:g}" for x in distinct]
+        raise DataError(
+            f"`data` must have at most {MOST_NUMBERS} whole numbers as levels of the outcome "
+            f"{name!r}, got {len(distinct)} numbers, {listing(got, shown=4)}. Cut them into levels "
+            f"with pandas.cut, or pass family='gaussian' (measurements) or 'poisson' (counts)."
+        )
+    return [int(number) for number in distinct]
+
+
 def outcome_values(values: Any, outcome: Outcome) -> NDArray[np.float64]:
-    """Other values of an outcome, one for each respondent."""
+    """Other values of an outcome, one for each respondent: numbers, or levels that it has."""
     array = np.asarray(values)
     if array.shape != outcome.values.shape:
         raise DataError(
             f"`values` must have one outcome for each of {len(outcome.values)} respondents, got "
             f"shape {array.shape}. Fit another survey with `with_data`."
         )
-    return _outcome_numbers(outcome.name, array)
+    if outcome.levels is None:
+        return _outcome_numbers(outcome.name, array)
+    codes = pd.Index(outcome.levels).get_indexer(pd.Index(array))
+    if (codes < 0).any():
+        raise DataError(
+            f"`values` must be levels of the outcome {outcome.name!r}, got "
+            f"{listing(dict.fromkeys(array[codes < 0].tolist()))} in {int((codes < 0).sum())} "
+            f"rows. Available: {listing(outcome.levels)}. Fit other levels with `with_data`."
+        )
+    return codes.astype(np.float64)
 
 
 def _proportion(name: str, call: Any, survey: pd.DataFrame, where: Any) -> Outcome:
@@ -506,14 +593,32 @@ def _is_level(name: str, column: pd.Series, level: str) -> NDArray[np.float64]:
 
 
 def _outcome_values(call: Any, survey: pd.DataFrame, where: Any) -> Any:
+    values = _evaluated(call, survey, where)
+    return values if np.isscalar(values) else _series(values)
+
+
+def _evaluated(call: Any, survey: pd.DataFrame, where: Any) -> Any:
     try:
-        values = call.eval(survey, where)
+        return call.eval(survey, where)
     except Exception as error:
         raise FormulaError(
             f"`formula` must have an outcome that can be computed from `data`, got {str(call)!r}: "
             f"{error}"
         ) from error
-    return values if np.isscalar(values) else _series(values)
+
+
+def _with_levels(values: Any) -> pd.Series:
+    """Values of a call as a column, in the order of ``C(x, levels=…)``."""
+    given = None if isinstance(values, pd.Series) else getattr(values, "levels", None)
+    column = _series(values)
+    return column if given is None else pd.Series(pd.Categorical(column, categories=list(given)))
+
+
+def _all_levels(levels: Sequence[str]) -> str:
+    """What to do with more than two levels, beside taking one of them."""
+    if len(levels) < 3:
+        return ""
+    return " For all levels pass family='categorical', or 'cumulative' if they have an order."
 
 
 def _outcome_numbers(name: str, values: Any, column: str = "column") -> NDArray[np.float64]:
@@ -522,7 +627,7 @@ def _outcome_numbers(name: str, values: Any, column: str = "column") -> NDArray[
         levels = sorted({str(value) for value in np.atleast_1d(array)})
         raise DataError(
             f"`data` must have numbers in the outcome {name!r}, got levels {listing(levels)}. "
-            f"Say which level counts as 1: \"{column}['{levels[-1]}'] ~ …\"."
+            f"Say which level counts as 1: \"{column}['{levels[-1]}'] ~ …\"." + _all_levels(levels)
         )
     numbers = array.astype(np.float64)
     if not np.isfinite(numbers).all():

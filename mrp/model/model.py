@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import copy
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import numpy as np
 import pandas as pd
+from xarray import DataTree
 
 from mrp.calls import FUNCTIONS
 from mrp.design import Design
 from mrp.errors import FormulaError, RequestError, unknown
 from mrp.fit import Fit
 from mrp.frames import as_pandas
+from mrp.levels import LevelParameters, level_parameters
 from mrp.links import Link
-from mrp.model import graph, prior_draws, sampling
+from mrp.model import graph, prior_draws, prior_table, sampling
 from mrp.model.collapse import Observed, observe
 from mrp.model.families import FamilyName, check_outcome, find
 from mrp.model.formula import Outcome, learn, outcome_values
-from mrp.model.priors import Defaults, Priors, resolve
+from mrp.model.log_prior import log_prior
+from mrp.model.prior_defaults import Defaults, Priors
+from mrp.model.prior_resolution import resolve
+from mrp.model.priors import PriorChoices, choices_of
 
 if TYPE_CHECKING:
     import bambi
     import pymc as pm
+    from matplotlib.axes import Axes
 
     from mrp.model.kernel.layout import Packed
 
@@ -39,25 +47,32 @@ class Model:
     ----------
     formula
         A Bambi formula, such as ``"y ~ age + x + (1 + x | state)"``. The outcome is a column of
-        0/1 (bernoulli), ``p(successes, trials)`` (binomial), a count or a measurement; a level of
-        a categorical is written ``y[yes]``. ``(x || g)`` makes effects independent.
+        0/1 (bernoulli), ``p(successes, trials)`` (binomial), a count, a measurement, or one of
+        several levels (categorical, cumulative, sratio); a level of a categorical is written
+        ``y[yes]``. ``(x || g)`` makes effects independent.
     data
         The survey, one row for each respondent: a pandas, polars or pyarrow table. The order of a
         categorical's levels is kept, the first is the reference; strings are sorted. Levels that
-        no respondent has are left out. Missing values are an error.
+        no respondent has are left out, of the outcome too. Missing values are an error.
     family
-        "bernoulli", "binomial", "gaussian", "poisson" or "negativebinomial".
+        "bernoulli", "binomial", "gaussian", "poisson" or "negativebinomial"; for an outcome with
+        several levels "categorical", or "cumulative" or "sratio" (stopping ratio) where they have
+        an order. "categorical" has a linear predictor for each level but the first; the other two
+        have one, and thresholds in place of the intercept.
     link
         Link function; the family's usual one by default.
     priors
-        "bambi" (default) or "brms" for their default priors, or a mapping from parameters to
-        priors ("normal(0, 1)" or ``bambi.Prior``). Keys: "b", "Intercept", "sd", "cor", "sigma",
-        "alpha", or the name of a term; "defaults" names the set for the rest. The intercept's
-        prior is that of centred predictors.
+        "bambi" (default) or "brms" for their default priors, or what `mrp.priors` makes; a mapping
+        is passed on to it: ``{"b": "normal(0, 1)"}`` is ``mrp.priors(b="normal(0, 1)")``.
+        `prior_summary` and `plot_priors` show the outcome.
     correlated
         Whether the effects within one ``( … | g)`` are correlated.
     collapse
         Whether equal respondents are counted once. The posterior is the same either way.
+    center_predictors
+        Whether the prior of the intercept, or of the thresholds, is on their value at the mean of
+        all predictors, as in brms and Bambi; False puts it on their value where all predictors
+        are zero (and categoricals at their reference). Draws are of the latter either way.
     namespace
         Functions that the formula may call, by name.
 
@@ -82,17 +97,23 @@ class Model:
         *,
         family: FamilyName = "gaussian",
         link: Link | None = None,
-        priors: Defaults | Mapping[str, Any] | None = None,
+        priors: PriorChoices | Defaults | Mapping[str, Any] | None = None,
         correlated: bool = True,
         collapse: bool = True,
+        center_predictors: bool = True,
         namespace: Mapping[str, Any] | None = None,
     ) -> None:
         self._family, self._link = find(family, link)
         self._survey = as_pandas(data, "data")
         self._namespace = dict(namespace or {})
-        self._given_priors, self._correlated, self._collapse = priors, correlated, collapse
+        self._asked, self._correlated, self._collapse = choices_of(priors), correlated, collapse
+        self._center_predictors = center_predictors
         self._design, self._outcome = learn(
-            formula, self._survey, correlated=correlated, namespace=self._namespace
+            formula,
+            self._survey,
+            correlated=correlated,
+            namespace=self._namespace,
+            levels=self._family.levels,
         )
         self._rows = self._design.rows(self._survey, argument="data")
         self._observe()
@@ -102,12 +123,13 @@ class Model:
         check_outcome(self._family, self._outcome)
         self._observed = observe(self._rows, self._outcome, self._family, collapse=self._collapse)
         self._priors = resolve(
-            self._given_priors,
+            self._asked,
             self._design,
             self._observed,
             self._outcome,
             self._family,
             self._link,
+            centered=self._center_predictors,
         )
 
     def with_outcome(self, values: Any) -> Model:
@@ -119,8 +141,8 @@ class Model:
         Parameters
         ----------
         values
-            Outcome of each respondent (n,), in the survey's order: 0/1, successes, counts or
-            measurements. Trials stay as they are.
+            Outcome of each respondent (n,), in the survey's order: 0/1, successes, counts,
+            measurements or levels. Trials stay as they are, and so do the levels.
 
         Raises
         ------
@@ -141,7 +163,7 @@ class Model:
             other.__dict__.pop(made, None)
         other._outcome = outcome
         if outcome.name in self._survey.columns:
-            other._survey = self._survey.assign(**{outcome.name: outcome.values})
+            other._survey = self._survey.assign(**{outcome.name: _as_column(outcome)})
         other._observe()
         return other
 
@@ -152,9 +174,10 @@ class Model:
             data,
             family=self._family.name,
             link=self._link,
-            priors=self._given_priors,
+            priors=self._asked,
             correlated=self._correlated,
             collapse=self._collapse,
+            center_predictors=self._center_predictors,
             namespace=self._namespace,
         )
 
@@ -189,6 +212,11 @@ class Model:
         return self._outcome
 
     @property
+    def by_level(self) -> LevelParameters:
+        """Names of the parameters that levels of the outcome have."""
+        return level_parameters(self.family, self._outcome.name, self._outcome.levels)
+
+    @property
     def observed(self) -> Observed:
         """The outcome by distinct design row, as the likelihood uses it."""
         return self._observed
@@ -198,10 +226,58 @@ class Model:
         """The prior of every parameter."""
         return self._priors
 
+    def prior_summary(self) -> pd.DataFrame:
+        """The prior of every parameter, and where it comes from.
+
+        Returns
+        -------
+        A row for each ``parameter``: the intercept or the thresholds, the slopes, the sd's and the
+        correlations of group-specific effects (one row for all of a bracket), and the family's own.
+        ``prior`` is its prior as it is written; ``source`` is what that was given under ("b",
+        "age", "gender[Woman]", "sd(state)"), or whose default it is. Coefficients that every level
+        of an unordered outcome has are in one row. ``attrs["intercept"]`` says whether the prior
+        of the intercept or the thresholds is that of centred predictors.
+
+        Examples
+        --------
+        >>> import mrp
+        >>> survey = mrp.load_dataset("simulated_survey")
+        >>> priors = mrp.priors(b="normal(0, 0.2)", sd={"state": "exponential(2)"})
+        >>> formula = "defund ~ military + (1 | state)"
+        >>> mrp.Model(formula, survey, family="bernoulli", priors=priors).prior_summary()
+                       parameter           prior         source
+        0              Intercept  normal(0, 1.5)  bambi default
+        1               military  normal(0, 0.2)              b
+        2  sd(Intercept | state)  exponential(2)      sd(state)
+        """
+        return prior_table.summary(self._priors, self._design)
+
+    def plot_priors(self) -> list[Axes]:
+        """Pictures of the densities of the priors, a panel for each distinct one.
+
+        Returns
+        -------
+        The matplotlib Axes, in the order of `prior_summary`: titled by the parameters that have
+        the prior, which is written below. A panel shows the central 99% of the prior, without tails
+        where the density is less than a hundredth of its peak. A flat prior has no density.
+
+        Examples
+        --------
+        >>> import mrp
+        >>> survey = mrp.load_dataset("simulated_survey")
+        >>> model = mrp.Model("defund ~ military + (1 | state)", survey, family="bernoulli")
+        >>> [ax.get_xlabel() for ax in model.plot_priors()][0]
+        'normal(0, 1.5)'
+        """
+        from mrp.plots import priors
+
+        return priors.draw(priors.panels(prior_table.rows(self._priors, self._design)))
+
     @cached_property
     def pymc(self) -> pm.Model:
         """The model as a PyMC model; built when first asked for."""
-        return graph.build(self._design, self._observed, self._priors, self._family, self._link)
+        parts = (self._design, self._observed, self._priors, self._family, self._link)
+        return graph.build(*parts, self.by_level)
 
     @cached_property
     def bambi(self) -> bambi.Model:
@@ -222,13 +298,18 @@ class Model:
             for name, column in self._survey.items()
             if isinstance(column.dtype, pd.CategoricalDtype)
         }
-        return bambi.Model(
-            self.formula,
-            self._survey.assign(**ordered),
-            family=self.family,
-            link=self._link,
-            extra_namespace={**FUNCTIONS, **self._namespace},
-        )
+        if self._outcome.levels is not None and self._outcome.name in self._survey.columns:
+            ordered[self._outcome.name] = _as_column(self._outcome)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The intercept is omitted in ordinal families")
+            return bambi.Model(
+                self.formula,
+                self._survey.assign(**ordered),
+                family=self.family,
+                link="softmax" if self.family == "categorical" else self._link,
+                center_predictors=self._center_predictors,
+                extra_namespace={**FUNCTIONS, **self._namespace},
+            )
 
     def sample(
         self,
@@ -256,14 +337,14 @@ class Model:
         engine
             What computes the log density: "kernel" (compiled once for all models, starts at once),
             "pymc" (the graph of `Model.pymc`, compiled for each model); "auto" takes the kernel
-            where the installed nutpie can run it. The posterior is the same; ``fit.info["engine"]``
-            says which ran.
+            where the installed nutpie can run it, but the graph for an outcome with levels. The
+            posterior is the same; ``fit.info["engine"]`` says which ran.
         progress
             Whether to show progress, in a terminal or a notebook.
 
         Returns
         -------
-        The posterior draws. A bad R-hat, effective sample size or a divergence gives one
+        The posterior draws. A check that fails (`Fit.diagnostics` lists them) gives one
         `SamplingWarning`. Interrupted (Ctrl-C, the stop button), it keeps the chains and draws
         that make most of the run and says how many.
         """
@@ -273,16 +354,23 @@ class Model:
             raise RequestError(
                 unknown("engine", "name what computes the log density", engine, get_args(Engine))
             )
+        if engine == "kernel" and self._family.levels is not None:
+            raise RequestError(
+                f"`engine` must be 'pymc' for the family {self.family!r}, got 'kernel', which has "
+                f"no outcomes with levels. Leave `engine` out."
+            )
         started = time.perf_counter()
         run = sampling.Run(draws, tune, chains, seed, target_accept, progress)
         if engine == "auto":
-            engine = "kernel" if sampling.kernel_runs() else "pymc"
+            fit_for_kernel = self._family.levels is None and sampling.kernel_runs()
+            engine = "kernel" if fit_for_kernel else "pymc"
         if engine == "kernel":
             self._warn_if_separated()
             tree = sampling.run_kernel(self._packed, self._design, self._family, run)
         else:
             keep = graph.variables(self._design, self._family)
             tree = sampling.run_graph(self.pymc, run, keep=keep)
+        tree["log_prior"] = DataTree(log_prior(tree["posterior"].to_dataset(), *self._prior_parts))
         seconds = time.perf_counter() - started
         report = sampling.diagnose(tree)
         sampling.warn_if_bad(report, chains)
@@ -293,6 +381,11 @@ class Model:
         if at is not None and self.family in ("bernoulli", "binomial"):
             named = [(label, term.name) for term in self._design.terms for label in term.labels]
             sampling.warn_if_separated(*named[at])
+
+    @property
+    def _prior_parts(self) -> tuple[Design, Observed, Priors, LevelParameters]:
+        """What the density of the priors takes, after the parameters."""
+        return self._design, self._observed, self._priors, self.by_level
 
     @cached_property
     def _packed(self) -> Packed:
@@ -318,9 +411,8 @@ class Model:
             A prior is flat, so that there is nothing to draw from.
         """
         sampling.check_sizes(draws=draws)
-        dataset = prior_draws.draw(
-            self._design, self._observed, self._priors, draws=draws, seed=seed
-        )
+        parts = (self._design, self._observed, self._priors, self.by_level)
+        dataset = prior_draws.draw(*parts, draws=draws, seed=seed)
         return self._fit(dataset, {"engine": "forward", "seed": seed})
 
     def _fit(self, draws: Any, info: Mapping[str, Any]) -> Fit:
@@ -332,6 +424,8 @@ class Model:
             outcome=self._outcome.name,
             survey=self._survey,
             info=dict(info),
+            levels=self._outcome.levels,
+            observed=self._outcome,
         )
 
     def __repr__(self) -> str:
@@ -342,3 +436,11 @@ class Model:
             f"family {self.family}, link {self._link}; "
             f"{respondents} respondents in {rows} distinct rows"
         )
+
+
+def _as_column(outcome: Outcome) -> Any:
+    """An outcome as a column of the survey: numbers, or a categorical with its levels in order."""
+    if outcome.levels is None:
+        return outcome.values
+    levels: pd.Index[Any] = pd.Index(outcome.levels)
+    return pd.Categorical.from_codes(outcome.values.astype(np.int64), levels, ordered=True)

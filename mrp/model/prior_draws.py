@@ -17,14 +17,25 @@ from mrp.coefficients import (
 )
 from mrp.design import Block, Design
 from mrp.errors import PriorError
+from mrp.levels import NO_LEVELS, THRESHOLD, THRESHOLD_DIM, LevelParameters
 from mrp.model.collapse import Observed
-from mrp.model.priors import Prior, Priors
+from mrp.model.distributions import Prior, make
+from mrp.model.prior_defaults import Priors
 
 Floats = NDArray[np.float64]
 
+MOST_TRIES = 1000
+"""How often as many thresholds as are wanted are drawn, before there are enough that rise."""
+
 
 def draw(
-    design: Design, observed: Observed, priors: Priors, *, draws: int, seed: int | None
+    design: Design,
+    observed: Observed,
+    priors: Priors,
+    by_level: LevelParameters = NO_LEVELS,
+    *,
+    draws: int,
+    seed: int | None,
 ) -> xr.DataTree:
     """Draw every parameter from its prior.
 
@@ -33,23 +44,29 @@ def draw(
     Group ``prior`` with one chain of independent draws, variables and dims as a posterior has.
     """
     rng = np.random.default_rng(seed)
+    shape = (draws, *by_level.shape)
     found: dict[str, tuple[tuple[str, ...], Floats]] = {}
-    shift = np.zeros(draws)
+    shift = np.zeros(shape)
     for term in design.slopes:
-        dims = dims_of(term)
-        values = _draws(rng, priors.population[term.name], term.name, (draws, term.width))
-        columns = term.columns(observed.rows.values, len(observed.rows))
-        shift += values @ observed.mean(columns)
-        found[term.name] = (dims, values if dims else values[:, 0])
+        values = _draws(rng, priors.population[term.name], term.name, (*shape, term.width))
+        if priors.centered:
+            columns = term.columns(observed.rows.values, len(observed.rows))
+            shift += values @ observed.mean(columns)
+        own = values[..., 0] if term.levels is None else np.moveaxis(values, -1, 1)
+        found[term.name] = (dims_of(term, by_level), own)
     if design.has_intercept:
-        centered = _draws(rng, priors.population["Intercept"], "Intercept", (draws, 1))[:, 0]
-        found = {"Intercept": ((), centered - shift), **found}
+        centered = _draws(rng, priors.population["Intercept"], "Intercept", (*shape, 1))[..., 0]
+        found = {"Intercept": (by_level.dims, centered - shift), **found}
+    if priors.threshold is not None:
+        thresholds = _thresholds(rng, priors.threshold, by_level, draws) + shift[:, None]
+        found = {THRESHOLD: ((THRESHOLD_DIM,), thresholds), **found}
     for name, prior in priors.auxiliary.items():
         found[name] = ((), _draws(rng, prior, name, (draws, 1))[:, 0])
     for b, block in enumerate(design.blocks):
         groups = len(design.factors[block.factor].groups)
-        found |= _block(rng, block, number_of(design, b), groups, priors, priors.cor[b], draws)
-    return xr.DataTree.from_dict({"prior": labelled(design, found, 1, draws)})
+        number, concentration = number_of(design, b), priors.cor[b]
+        found |= _block(rng, block, number, groups, priors, concentration, draws, by_level)
+    return xr.DataTree.from_dict({"prior": labelled(design, found, 1, draws, by_level)})
 
 
 def _block(
@@ -60,27 +77,67 @@ def _block(
     priors: Priors,
     concentration: float,
     draws: int,
+    by_level: LevelParameters,
 ) -> dict[str, tuple[tuple[str, ...], Floats]]:
     """Standard deviations, correlations and effects of one ``( … | g)``."""
     found: dict[str, tuple[tuple[str, ...], Floats]] = {}
-    z = rng.standard_normal((draws, block.width, groups))
+    shape, width = (draws, *by_level.shape), block.width
+    z = rng.standard_normal((*shape, width, groups))
     if block.correlated:
-        factor = lkj_cholesky(rng, block.width, concentration, draws)
-        correlation = factor @ factor.transpose(0, 2, 1)
-        lower = np.tril_indices(block.width, -1)
+        factor = lkj_cholesky(rng, width, concentration, draws * by_level.predictors)
+        factor = factor.reshape(*shape, width, width)
+        correlation = factor @ np.swapaxes(factor, -1, -2)
+        lower = np.tril_indices(width, -1)
         name = correlation_name(block.factor, number)
-        found[name] = ((f"{name}_dim",), correlation[:, lower[0], lower[1]])
+        pairs = np.moveaxis(correlation[..., lower[0], lower[1]], -1, 1)
+        found[name] = ((f"{name}_dim", *by_level.dims), pairs)
         z = factor @ z
     start = 0
     for term in block.terms:
-        name, dims = block.variable(term), effect_dims(block, term)
-        sd = _draws(rng, priors.sd[name], name, (draws, term.width))
-        effects = sd[:, :, None] * z[:, start : start + term.width]
+        name, dims = block.variable(term), effect_dims(block, term, by_level)
+        sd = _draws(rng, priors.sd[name], name, (*shape, term.width))
+        effects = sd[..., None] * z[..., start : start + term.width, :]
         start += term.width
         many = term.levels is not None
-        found[f"{name}_sigma"] = (dims[:-1], sd if many else sd[:, 0])
-        found[name] = (dims, effects if many else effects[:, 0])
+        found[f"{name}_sigma"] = (dims[:-1], np.moveaxis(sd, -1, 1) if many else sd[..., 0])
+        found[name] = (dims, np.moveaxis(effects, -2, 1) if many else effects[..., 0, :])
     return found
+
+
+def _thresholds(
+    rng: np.random.Generator, prior: Prior, by_level: LevelParameters, draws: int
+) -> Floats:
+    """Thresholds (draws, thresholds), which rise from each to the next if they must."""
+    count = by_level.thresholds
+    if not by_level.rising:
+        return _draws(rng, prior, THRESHOLD, (draws, count))
+    if all(value.ndim == 0 for value in prior.values.values()):
+        return np.sort(_draws(rng, prior, THRESHOLD, (draws, count)), axis=1)
+    return _rising(rng, prior, 0, count, draws)
+
+
+def _rising(rng: np.random.Generator, prior: Prior, first: int, last: int, draws: int) -> Floats:
+    """Draws (draws, last - first) of some of the thresholds, given that they rise.
+
+    Halves that rise are put together, and kept if they rise where they meet: fewer are thrown
+    away than of whole draws.
+    """
+    if last - first == 1:
+        own = {key: np.atleast_1d(v)[first if v.ndim else 0] for key, v in prior.values.items()}
+        return _draws(rng, make(prior.name, **own), THRESHOLD, (draws, 1))
+    middle = (first + last) // 2
+    found = np.empty((0, last - first))
+    for _ in range(MOST_TRIES):
+        left = _rising(rng, prior, first, middle, draws)
+        right = _rising(rng, prior, middle, last, draws)
+        rising = left[:, -1] < right[:, 0]
+        found = np.vstack([found, np.hstack([left, right])[rising]])
+        if len(found) >= draws:
+            return found[:draws]
+    raise PriorError(
+        f"`priors` must let thresholds rise from each to the next, got {prior}, which they almost "
+        f"never do. Put its locations in rising order."
+    )
 
 
 def lkj_cholesky(rng: np.random.Generator, width: int, concentration: float, draws: int) -> Floats:
@@ -103,10 +160,10 @@ def lkj_cholesky(rng: np.random.Generator, width: int, concentration: float, dra
 
 
 def _draws(
-    rng: np.random.Generator, prior: Prior, parameter: str, shape: tuple[int, int]
+    rng: np.random.Generator, prior: Prior, parameter: str, shape: tuple[int, ...]
 ) -> Floats:
-    """Draws (draws, width) from a prior."""
-    if prior.name in ("flat", "half_flat"):
+    """Draws (draws, …, width) from a prior."""
+    if not prior.proper:
         raise PriorError(
             f"`priors` must be proper to be drawn from, got a flat prior for {parameter!r}. "
             f"Give it one, such as priors={{{parameter!r}: 'normal(0, 1)'}}."

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from mrp.checks.diagnostics import judge, measure
 from mrp.errors import FitError, RequestError, SamplingInterrupted, SamplingWarning
 
 if TYPE_CHECKING:
@@ -23,16 +22,6 @@ if TYPE_CHECKING:
     from mrp.model.families import Family
     from mrp.model.kernel.layout import Packed
 
-Floats = NDArray[np.float64]
-
-RHAT_LIMIT = 1.01
-"""Largest R-hat of a trustworthy fit (Vehtari, Gelman, Simpson, Carpenter and Bürkner 2021)."""
-ESS_PER_CHAIN = 100
-"""Smallest effective sample size per chain of a trustworthy fit (the same source)."""
-LEAST_DRAWS = 4
-"""Draws of a chain that diagnostics need."""
-TOGETHER = 64
-"""Parameters diagnosed at once: their draws fit into a processor's cache."""
 DROPPED_STATS = ("fisher_distance", "gradient", "unconstrained_draw")
 
 
@@ -164,156 +153,15 @@ def check_target(target_accept: float) -> None:
 
 
 def diagnose(draws: xr.DataTree) -> dict[str, Any]:
-    """Worst R-hat and effective sample size over all parameters, and divergent transitions.
-
-    Returns
-    -------
-    ``rhat``, ``ess_bulk``, ``ess_tail`` (worst values, each with the parameter's name in
-    ``…_at``), ``divergences`` and ``draws`` (over all chains).
-    """
-    from arviz_base import rcParams
-    from arviz_stats.base import array_stats
-
-    # the quantiles whose smaller effective sample size is the tail's
-    tails = sorted((rcParams["stats.ci_prob"], 1 - rcParams["stats.ci_prob"]))
-    posterior = draws["posterior"].to_dataset().transpose("chain", "draw", ...)
-    arrays = [array.to_numpy() for array in posterior.data_vars.values()]
-    arrays = [array.reshape(*array.shape[:2], -1) for array in arrays]
-    report: dict[str, Any] = {
-        "draws": posterior.sizes["chain"] * posterior.sizes["draw"],
-        "divergences": _divergences(draws),
-    }
-    exact = {
-        "rhat": array_stats.rhat,
-        "ess_bulk": partial(array_stats.ess, method="bulk"),
-        "ess_tail": partial(array_stats.ess, method="tail", prob=tails),
-    }
-    for (name, of_draws), numbers in zip(exact.items(), _screened(arrays, tails), strict=True):
-        if np.isnan(numbers).all():
-            report[name], report[f"{name}_at"] = float("nan"), ""
-            continue
-        at = int(np.nanargmax(numbers) if name == "rhat" else np.nanargmin(numbers))
-        label, worst = _parameter(posterior, arrays, at)
-        report[name], report[f"{name}_at"] = float(of_draws(worst)), label
-    return report
+    """The numbers by which draws are judged, as `Fit.info` keeps them; see `measure`."""
+    return measure(draws)
 
 
-def _screened(arrays: Sequence[Floats], tails: Sequence[float]) -> Floats:
-    """R-hat, bulk and tail effective sample size of every parameter (3, parameters).
-
-    ArviZ takes 4 milliseconds for each; here many are done at once, on all cores.
-    """
-    pieces = [
-        array[:, :, k : k + TOGETHER]
-        for array in arrays
-        for k in range(0, array.shape[2], TOGETHER)
-    ]
-    with ThreadPoolExecutor() as pool:
-        found = pool.map(partial(_diagnostics, tails=tails), pieces)
-        return np.concatenate([np.zeros((3, 0)), *found], axis=1)
-
-
-@np.errstate(all="ignore")
-def _diagnostics(draws: Floats, tails: Sequence[float]) -> Floats:
-    """R-hat, bulk and tail effective sample size (3, parameters) of (chains, draws, parameters).
-
-    The formulas are those of Vehtari et al. (2021), as ArviZ has them.
-    """
-    x = np.ascontiguousarray(np.moveaxis(draws, 2, 0))
-    parameters, chains, count = x.shape
-    result = np.full((3, parameters), np.nan)
-    if count < LEAST_DRAWS:
-        return result
-    half = count // 2
-    x_split = np.concatenate([x[:, :, :half], x[:, :, -half:]], axis=1)
-    z = _normal_scores(x_split)
-    if chains > 1:
-        folded = np.abs(x_split - np.median(x_split, axis=(1, 2), keepdims=True))
-        result[0] = np.maximum(_rhat(z), _rhat(_normal_scores(folded)))
-    result[1] = _ess(z)
-    low, high = np.quantile(x, tails, axis=(1, 2))[:, :, None, None]
-    result[2] = np.minimum(_ess(x_split <= low), _ess(x_split <= high))
-    result[:, ~np.isfinite(x).all(axis=(1, 2))] = np.nan
-    return result
-
-
-def _normal_scores(x: Floats) -> Floats:
-    """Each parameter's draws replaced by normal quantiles of their ranks."""
-    from scipy.special import ndtri
-    from scipy.stats import rankdata
-
-    ranks = rankdata(x.reshape(len(x), -1), axis=1).reshape(x.shape)
-    scores: Floats = ndtri((ranks - 3 / 8) / (x[0].size + 1 / 4))
-    return scores
-
-
-def _rhat(x: Floats) -> Floats:
-    count = x.shape[2]
-    between = count * x.mean(axis=2).var(axis=1, ddof=1)
-    within = x.var(axis=2, ddof=1).mean(axis=1)
-    result: Floats = np.sqrt((between / within + count - 1) / count)
-    return result
-
-
-def _ess(x: NDArray[Any]) -> Floats:
-    """Effective sample size, with Geyer's initial monotone sequence of autocorrelations."""
-    from scipy.fft import irfft, next_fast_len, rfft
-
-    _, chains, count = x.shape
-    means = x.mean(axis=2, keepdims=True)
-    length = next_fast_len(2 * count, real=True)
-    power = np.mean(np.abs(rfft(x - means, length, axis=2)) ** 2, axis=1)
-    covariance = irfft(power, length, axis=1)[:, :count] / count
-    within = covariance[:, :1] * count / (count - 1)
-    total = covariance[:, :1] + means[:, :, 0].var(axis=1, ddof=1, keepdims=True)
-    rho = 1.0 - (within - covariance) / total
-    rho[:, 0] = 1.0
-    last = max((count - 1) // 2, 1)  # pairs of neighbouring lags, as far as ArviZ goes
-    pairs = rho[:, 0 : 2 * last : 2] + rho[:, 1 : 2 * last : 2]
-    ended = pairs <= 0
-    stop = np.where(ended.any(axis=1), ended.argmax(axis=1), last - 1)
-    before = np.arange(last) < stop[:, None]
-    tau = 2.0 * (np.minimum.accumulate(pairs, axis=1) * before).sum(axis=1) - 1.0
-    tau += np.maximum(rho[np.arange(len(rho)), 2 * stop], 0.0)
-    size = chains * count
-    result = size / np.maximum(tau, 1.0 / np.log10(size))
-    constant = np.ptp(x.astype(float), axis=(1, 2)) < np.finfo(float).resolution
-    return np.where(constant, float(size), result)
-
-
-def _parameter(posterior: xr.Dataset, arrays: Sequence[Floats], at: int) -> tuple[str, Floats]:
-    """Label and draws (chain, draw) of a parameter, counted through all variables."""
-    for (name, variable), array in zip(posterior.data_vars.items(), arrays, strict=True):
-        if at < array.shape[2]:
-            place = np.unravel_index(at, variable.shape[2:])
-            pairs = zip(variable.dims[2:], place, strict=True)
-            own = ", ".join(str(variable[dim].values[k]) for dim, k in pairs)
-            return f"{name}[{own}]" if own else str(name), array[:, :, at]
-        at -= array.shape[2]
-    raise IndexError(at)
-
-
-def _divergences(draws: xr.DataTree) -> int:
-    stats = draws.children.get("sample_stats")
-    return int(stats["diverging"].sum()) if stats is not None and "diverging" in stats else 0
-
-
-def complaints(report: dict[str, Any], chains: int) -> list[str]:
+def complaints(report: Mapping[str, Any], chains: int) -> list[str]:
     """What is wrong with a fit, one phrase each; empty where nothing is."""
-    said = []
-    if report["divergences"]:
-        said.append(f"{report['divergences']} of {report['draws']} draws ended in divergences")
+    said = [check.said for check in judge(report, chains) if check.said]
     if np.isnan(report["rhat"]):
         said.append("R-hat can't be computed, it takes 2 chains of 4 draws")
-    if report["rhat"] > RHAT_LIMIT:
-        said.append(f"R-hat is {report['rhat']:.3f} for {report['rhat_at']} (over {RHAT_LIMIT})")
-    for name, label in (("ess_bulk", "bulk"), ("ess_tail", "tail")):
-        least = ESS_PER_CHAIN * chains
-        if report[name] < least:
-            said.append(
-                f"{label} effective sample size is {report[name]:.0f} for {report[f'{name}_at']} "
-                f"(under {least})"
-            )
     return said
 
 
@@ -328,17 +176,14 @@ def warn_if_separated(label: str, named: str) -> None:
     )
 
 
-def warn_if_bad(report: dict[str, Any], chains: int) -> None:
-    """One plain warning with everything that is wrong, and what to do about it."""
+def warn_if_bad(report: Mapping[str, Any], chains: int) -> None:
+    """One plain warning with everything that is wrong, and what to do about the first of it."""
     said = complaints(report, chains)
     if said:
-        advice = (
-            "Raise `target_accept` (0.95, 0.99) or narrow the priors of the sd's."
-            if report["divergences"]
-            else "Raise `draws` and `tune`."
-        )
+        advice = [check.advice for check in judge(report, chains) if check.ok is False]
         warnings.warn(
-            f"The draws may not represent the posterior: {'; '.join(said)}. {advice}",
+            f"The draws may not represent the posterior: {'; '.join(said)}. "
+            f"{next(iter(advice), 'Raise `draws` and `chains`.')}",
             SamplingWarning,
             stacklevel=3,  # whoever called Model.sample
         )

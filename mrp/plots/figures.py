@@ -83,7 +83,7 @@ def intervals(
     color
         Label column with a colour for each of its values, at most 7: rows are told apart by the
         other labels, and estimates of one row are side by side. By default the column that
-        `mrp.concat` has made, if any.
+        `mrp.concat` has made, or the levels of an outcome that has some (up to 7).
     sort
         Rows by estimate, of several colours by their mean, the highest on top; False keeps their
         order.

@@ -31,6 +31,8 @@ OVERLAPPING, APART = 2.5, 0.9
 """Height of the tallest curve in rows: of one colour, and of several that lie over each other."""
 GRID = 512
 """Number of points at which a density is known."""
+TIED = 9
+"""Decimals up to which means of rows are the same."""
 MOST_COLORS = 7
 """Colours that can still be told apart."""
 DODGE = 0.7
@@ -205,8 +207,7 @@ def _rows(estimates: Estimates, table: pd.DataFrame, sort: bool, color: str | No
     labels, shared = _labels(estimates, color)
     _check_finite(center, labels)
     row = _row_of_each(labels, series)
-    height = -pd.Series(center).groupby(row).mean().to_numpy()
-    from_top = np.argsort(height, kind="stable") if sort else np.arange(len(height))
+    from_top = _from_top(center, row) if sort else np.arange(row.max() + 1)
     rank = np.empty_like(from_top)
     rank[from_top] = np.arange(len(from_top))
     order = np.lexsort((series, rank[row]))
@@ -214,9 +215,9 @@ def _rows(estimates: Estimates, table: pd.DataFrame, sort: bool, color: str | No
     return Rows(
         labels=tuple(labels[first[k]] for k in from_top),
         shared=shared,
-        positions=np.arange(len(height), dtype=float)[::-1],
+        positions=np.arange(len(rank), dtype=float)[::-1],
         order=order,
-        at=(len(height) - 1 - rank[row][order]).astype(float),
+        at=(len(rank) - 1 - rank[row][order]).astype(float),
         series=series[order],
         color=color,
         colors=colors,
@@ -225,13 +226,19 @@ def _rows(estimates: Estimates, table: pd.DataFrame, sort: bool, color: str | No
     )
 
 
+def _from_top(center: Floats, row: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Rows by the mean of their estimates, and by the first where it is the same (as of shares)."""
+    rows = pd.Series(center).groupby(row)
+    return np.lexsort((-rows.first().to_numpy(), -rows.mean().to_numpy().round(TIED)))
+
+
 def _color(estimates: Estimates, color: str | None) -> str | None:
-    """Column that gives the colours: the one asked for, or that of `mrp.concat`."""
+    """Column that gives the colours: the one asked for, or what `Estimates.about` says."""
     columns = [str(name) for name in estimates.labels.columns]
     if color is not None and color not in columns:
         raise RequestError(unknown("color", "name a column of the labels", color, columns))
-    concatenated = estimates.about.get("concat")
-    return color or (concatenated if concatenated in columns else None)
+    usual = estimates.about.get("color")
+    return color or (usual if usual in columns else None)
 
 
 def _series(labels: pd.DataFrame, color: str | None) -> tuple[NDArray[np.intp], tuple[str, ...]]:

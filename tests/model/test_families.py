@@ -28,6 +28,9 @@ def outcome(values: list[float], trials: list[float] | None = None) -> Outcome:
         ("gaussian", ["identity", "log"], "sigma"),
         ("poisson", ["log", "identity"], None),
         ("negativebinomial", ["log", "identity"], "alpha"),
+        ("categorical", ["logit"], None),
+        ("cumulative", ["logit", "probit", "cloglog"], None),
+        ("sratio", ["logit", "probit", "cloglog"], None),
     ],
 )
 def test_the_first_link_is_the_default(name: str, links: list[str], auxiliary: str | None):
@@ -49,7 +52,8 @@ def test_every_family_has_a_name_and_every_link_an_inverse():
 def test_an_unknown_family_is_refused():
     message = (
         "`family` must be a family that is built here, got 'Binomial'. Available: ['bernoulli', "
-        "'binomial', 'gaussian', 'poisson', 'negativebinomial']. Did you mean 'binomial'?"
+        "'binomial', 'gaussian', 'poisson', 'negativebinomial', 'categorical', 'cumulative', "
+        "'sratio']. Did you mean 'binomial'?"
     )
     with raises(RequestError, message):
         find("Binomial", None)
@@ -62,6 +66,11 @@ def test_a_link_of_another_family_is_refused():
     )
     with raises(RequestError, message):
         find("poisson", "logit")
+
+
+def test_the_levels_of_an_outcome_have_an_order_or_not():
+    kinds = {"categorical": "unordered", "cumulative": "ordered", "sratio": "ordered"}
+    assert {name: family.levels for name, family in FAMILIES.items() if family.levels} == kinds
 
 
 @pytest.mark.parametrize(
@@ -115,11 +124,14 @@ RECODE = "Recode the outcome, or choose another family."
             "`formula` must write the outcome of family 'binomial' as p(successes, trials), got "
             "'y'. For one trial each, use family='bernoulli'.",
         ),
-        (
-            "bernoulli",
-            outcome([0, 1], [1, 1]),
-            "`family` must be 'binomial' for the outcome 'y', got 'bernoulli'. Pass "
-            "family='binomial'.",
+        *(
+            (
+                family,
+                outcome([0, 1], [1, 1]),
+                f"`family` must be 'binomial' for the outcome 'y', got '{family}'. Pass "
+                "family='binomial'.",
+            )
+            for family in ("bernoulli", "categorical", "cumulative", "sratio")
         ),
     ],
 )

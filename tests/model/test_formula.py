@@ -476,7 +476,8 @@ def test_formulas_that_can_t_be_used_are_refused(formula: Any, message: str, peo
             "education ~ x",
             {},
             "`data` must have numbers in the outcome 'education', got levels ['2 year', '4 year', "
-            "'none']. Say which level counts as 1: \"education['none'] ~ …\".",
+            "'none']. Say which level counts as 1: \"education['none'] ~ …\". For all levels pass "
+            "family='categorical', or 'cumulative' if they have an order.",
         ),
         (
             "C(sex) ~ x",

@@ -99,7 +99,8 @@ def test_functions_of_the_namespace_are_known_everywhere(people: pd.DataFrame):
             {"family": "logistic"},
             RequestError,
             "`family` must be a family that is built here, got 'logistic'. Available: "
-            "['bernoulli', 'binomial', 'gaussian', 'poisson', 'negativebinomial'].",
+            "['bernoulli', 'binomial', 'gaussian', 'poisson', 'negativebinomial', 'categorical', "
+            "'cumulative', 'sratio'].",
         ),
         (
             "y ~ x",

@@ -15,6 +15,7 @@ import xarray as xr
 from mrp.errors import FitError, RequestError, SamplingInterrupted, SamplingWarning
 from mrp.fit import Fit
 from mrp.model import Model
+from mrp.model.log_prior import log_prior
 from mrp.model.sampling import (
     Run,
     check_sizes,
@@ -168,46 +169,7 @@ def test_a_sampler_that_stops_says_why_and_what_to_do(
         run()
 
 
-# --- diagnostics ----------------------------------------------------------------------------------
-
-
-def test_the_worst_diagnostics_are_arviz_s_and_named():
-    draws = made_draws(shift=0.7)
-    draws["sample_stats"]["diverging"][:, :3] = True
-    report = diagnose(draws)
-    table = arviz_stats.summary(draws, round_to="none")
-    assert report["draws"] == 2000
-    assert report["divergences"] == 12
-    assert report["rhat"] == pytest.approx(table["r_hat"].max(), rel=1e-12)
-    assert report["rhat_at"] == table["r_hat"].idxmax() == "age[old]"
-    for name in ("ess_bulk", "ess_tail"):
-        assert report[name] == pytest.approx(table[name].min(), rel=1e-12)
-        assert report[f"{name}_at"] == table[name].idxmin()
-
-
-def test_without_sample_stats_there_are_no_divergences():
-    draws = xr.DataTree.from_dict({"posterior": made_draws()["posterior"].to_dataset()})
-    assert diagnose(draws)["divergences"] == 0
-
-
-def test_a_parameter_that_never_moves_does_not_hide_the_others():
-    draws = made_draws(shift=0.7)
-    posterior = draws["posterior"].to_dataset()
-    stuck = posterior.assign(Intercept=xr.zeros_like(posterior["Intercept"]))
-    report = diagnose(xr.DataTree.from_dict({"posterior": stuck}))
-    assert report["rhat_at"] == "age[old]"
-    assert report["rhat"] > 1.03
-
-
-def test_diagnostics_that_can_t_be_computed_are_not_numbers():
-    draws = xr.DataTree.from_dict(
-        {"posterior": made_draws(chains=1, draws=2)["posterior"].to_dataset()}
-    )
-    report = diagnose(draws)
-    for name in ("rhat", "ess_bulk", "ess_tail"):
-        assert np.isnan(report[name])
-        assert report[f"{name}_at"] == ""
-
+# --- what is said of it -----------------------------------------------------------------------
 
 GOOD = {
     "draws": 2000,
@@ -218,6 +180,9 @@ GOOD = {
     "ess_bulk_at": "x",
     "ess_tail": 400.0,
     "ess_tail_at": "age[old]",
+    "tree_depth": 0,
+    "ebfmi": 0.3,
+    "ebfmi_at": "chain 1",
 }
 
 
@@ -230,6 +195,9 @@ GOOD = {
         ({"rhat": 2.5, "rhat_at": "b"}, ["R-hat is 2.500 for b (over 1.01)"]),
         ({"ess_bulk": 399.4}, ["bulk effective sample size is 399 for x (under 400)"]),
         ({"ess_tail": 5.0}, ["tail effective sample size is 5 for age[old] (under 400)"]),
+        ({"tree_depth": 7}, ["7 of 2000 draws reached the largest tree depth"]),
+        ({"ebfmi": 0.294}, ["E-BFMI is 0.29 for chain 1 (under 0.3)"]),
+        ({"ebfmi": np.nan, "tree_depth": np.nan, "divergences": np.nan}, []),
         (
             {"rhat": np.nan, "ess_bulk": np.nan, "ess_tail": np.nan},
             ["R-hat can't be computed, it takes 2 chains of 4 draws"],
@@ -266,6 +234,22 @@ def test_without_divergences_more_draws_are_advised():
         warn_if_bad(GOOD | {"ess_tail": 5.0}, 4)
 
 
+def test_one_chain_is_told_to_be_joined_by_others():
+    message = (
+        "The draws may not represent the posterior: R-hat can't be computed, it takes 2 chains of "
+        "4 draws. Raise `draws` and `chains`."
+    )
+    with warns(SamplingWarning, message):
+        warn_if_bad(GOOD | {"rhat": np.nan}, 4)
+
+
+def test_the_report_has_a_value_for_every_check():
+    report = diagnose(made_draws())
+    assert set(GOOD) <= set(report) | {"ebfmi_at"}
+    assert report["draws"] == 2000
+    assert report["divergences"] == 0
+
+
 def test_a_good_fit_gives_no_warning():
     warn_if_bad(GOOD, 4)
 
@@ -290,6 +274,23 @@ def test_warnings_point_at_the_line_that_asked_for_draws(
         "The draws may not represent the posterior",
     ]
     assert {w.filename for w in caught} == {__file__}
+
+
+def test_the_log_density_of_the_priors_is_kept_for_the_draws_that_are(
+    sampler: dict[str, Any], people: pd.DataFrame
+):
+    trace = made_draws()
+    posterior = trace["posterior"].to_dataset()
+    sampler["trace"] = xr.DataTree.from_dict({
+        "posterior": posterior.assign(sigma=abs(posterior["Intercept"])),
+        "sample_stats": trace["sample_stats"].to_dataset(),
+    })  # fmt: skip
+    model = Model("y ~ age", people)
+    fit = model.sample(draws=500, tune=5, seed=1, engine="pymc", progress=False)
+    density = fit.draws["log_prior"].to_dataset()
+    assert list(density.data_vars) == ["Intercept", "age", "sigma"]
+    expected = log_prior(fit.parameters, model.design, model.observed, model.priors)
+    xr.testing.assert_equal(density, expected)
 
 
 # --- sizes ----------------------------------------------------------------------------------------

@@ -236,7 +236,7 @@ def test_intervals_and_densities_are_in_the_order_of_what_is_shown(normals):
 
 def test_row_that_lacks_a_colour_is_drawn_without_it(normals):
     one = normals([1], labels=pd.DataFrame({"state": ["CA"]}))
-    two = normals([3, 2], labels=pd.DataFrame({"state": ["CA", "WY"]}))
+    two = normals([4, 2], labels=pd.DataFrame({"state": ["CA", "WY"]}))
     rows = interval_layers(mrp.concat({"a": one, "b": two})).rows
     assert rows.labels == ("CA", "WY")
     np.testing.assert_array_equal(rows.series, [0, 1, 1])

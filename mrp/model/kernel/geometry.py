@@ -70,7 +70,7 @@ def choose(
         The model.
     """
     rows = observed.rows
-    columns = rows.population() - population_means(design, observed)
+    columns = rows.population() - population_means(design, observed, priors)
     precision, location = _prior_precision(design, priors)
     index = [rows.groups[block.factor] for block in design.blocks]
     loadings = [rows.effects(block) for block in design.blocks]

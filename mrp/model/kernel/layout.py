@@ -232,7 +232,7 @@ def pack(
 
     _pack_parts(parts, order, header, index, floats)
     _pack_outcome(observed, family, order, header, floats)
-    means = population_means(design, observed)
+    means = population_means(design, observed, priors)
     header[density.AT_SHIFT] = floats.add(geometry.shift)
     header[density.AT_TRANSFORM] = floats.add(geometry.transform.ravel())
     followed = geometry.followed
@@ -408,11 +408,11 @@ def _pack_outcome(
     header[density.COUNTS] = len(distinct)
 
 
-def population_means(design: Design, observed: Observed) -> Floats:
+def population_means(design: Design, observed: Observed, priors: Priors) -> Floats:
     """Means of the population-level columns; zero where nothing is centred."""
     means = [
         observed.mean(term.columns(observed.rows.values, len(observed.rows)))
-        if design.has_intercept and term.kind != "intercept"
+        if priors.centered and design.has_intercept and term.kind != "intercept"
         else np.zeros(term.width)
         for term in design.terms
     ]
