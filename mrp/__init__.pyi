@@ -1,6 +1,9 @@
 from . import errors, testing
+from .checks.predictive_checks import pp_check
+from .checks.sensitivity import sensitivity
 from .datasets import load_dataset
 from .estimands.grids import datagrid
+from .estimands.slopes import avg_slopes, slopes
 from .estimands.verbs import (
     avg_comparisons,
     avg_predictions,
@@ -11,7 +14,11 @@ from .estimands.verbs import (
 from .estimates import Estimates
 from .fit import Fit, load_fit
 from .model.model import Model
+from .model.priors import priors
+from .recovery.run import recover
+from .recovery.surveys import fake_surveys
 from .simulate import simulate_survey
+from .stacking import concat
 
 __all__ = [
     "Estimates",
@@ -19,13 +26,21 @@ __all__ = [
     "Model",
     "avg_comparisons",
     "avg_predictions",
+    "avg_slopes",
     "comparisons",
+    "concat",
     "datagrid",
     "errors",
+    "fake_surveys",
     "load_dataset",
     "load_fit",
     "poststratify",
+    "pp_check",
     "predictions",
+    "priors",
+    "recover",
+    "sensitivity",
     "simulate_survey",
+    "slopes",
     "testing",
 ]

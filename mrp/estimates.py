@@ -398,8 +398,9 @@ class Estimates:
             raise RequestError(unknown("kind", "name a picture", kind, get_args(PlotKind)))
         from mrp.plots import checks, figures
 
-        pictures = checks if self.about.get("verb") == "pp_check" else figures
-        draw = pictures.intervals if kind == "interval" else pictures.ridges
+        if self.about.get("verb") == "pp_check":
+            return (checks.intervals if kind == "interval" else checks.ridges)(self, **options)
+        draw = figures.intervals if kind == "interval" else figures.ridges
         return draw(self, **options)
 
     def __repr__(self) -> str:

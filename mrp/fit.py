@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -35,11 +35,18 @@ from mrp.design import (
     variable_name,
 )
 from mrp.errors import DataError, FitError, listing
+from mrp.levels import level_parameters
 from mrp.links import Link
 
 if TYPE_CHECKING:
+    from mrp.checks.cross_validation import ELPDDataLOO
+    from mrp.checks.summary import FitSummary
+    from mrp.estimates import Estimates
     from mrp.model import Model
+    from mrp.model.formula import Outcome
 
+RESPONDENT = "respondent"
+"""Dim of the respondents, numbered in the survey's order."""
 FORMAT = 1
 """Version of the file layout; a file of another version is refused."""
 
@@ -52,7 +59,7 @@ class Fit:
     ----------
     draws
         A tree with the group ``posterior`` or ``prior`` (dims chain and draw first), and
-        ``sample_stats`` where a sampler ran. Every ArviZ function accepts it.
+        ``sample_stats`` and ``log_prior`` where a sampler ran. Every ArviZ function accepts it.
     design
         What the formula learned from the survey.
     family, link
@@ -63,6 +70,10 @@ class Fit:
         The survey as the model was given it; None if it was left out of a saved file.
     info
         How the draws were made: engine, seed, seconds, diagnostics.
+    levels
+        Levels of the outcome in order; None where its family has none.
+    observed
+        The outcome of each respondent; None without the survey.
     """
 
     draws: xr.DataTree
@@ -72,6 +83,8 @@ class Fit:
     outcome: str
     survey: pd.DataFrame | None
     info: Mapping[str, Any] = field(default_factory=dict)
+    levels: tuple[Level, ...] | None = None
+    observed: Outcome | None = None
 
     @classmethod
     def from_draws(cls, model: Model, draws: xr.Dataset | xr.DataTree) -> Fit:
@@ -112,6 +125,8 @@ class Fit:
             outcome=model.outcome.name,
             survey=model.survey,
             info={"engine": "from_draws"},
+            levels=model.outcome.levels,
+            observed=model.outcome,
         )
         fit.coefficients  # noqa: B018 - checks the names and dims now
         return fit
@@ -129,36 +144,236 @@ class Fit:
     @cached_property
     def coefficients(self) -> Coefficients:
         """The draws of the coefficients, arranged for prediction."""
-        return coefficients.read(self.design, self.parameters)
+        by_level = level_parameters(self.family, self.outcome, self.levels)
+        return coefficients.read(self.design, self.parameters, by_level)
 
-    def summary(self, *, ci_prob: float = 0.95, group_effects: bool = False) -> pd.DataFrame:
-        """Mean, standard deviation, equal-tailed interval, R-hat and ESS of each parameter.
+    def summary(self, *, ci_prob: float = 0.95, group_effects: bool = False) -> FitSummary:
+        """The parameters in sections: group-level, population-level, further ones, thresholds.
 
         Parameters
         ----------
         ci_prob
-            Probability of the interval.
+            Probability of the equal-tailed interval.
         group_effects
             Whether to list every group's effects too.
-        """
-        import arviz_stats
 
-        effects = {block.variable(t) for block in self.design.blocks for t in block.terms}
-        names = [
-            str(name)
-            for name in self.parameters.data_vars
-            if group_effects or str(name) not in effects
-        ]
-        table: pd.DataFrame = arviz_stats.summary(
-            self.draws,
-            group=self.group,
-            var_names=names,
-            ci_prob=ci_prob,
-            ci_kind="eti",
-            kind="all" if self.group == "posterior" else "stats",
-            round_to="none",
-        )
-        return table
+        Returns
+        -------
+        What prints as text and as a table in notebooks. Its ``table`` has the columns ``section``,
+        ``factor``, ``parameter``, ``estimate``, ``std_error``, ``conf_low``, ``conf_high``,
+        ``rhat``, ``ess_bulk`` and ``ess_tail``; where there are several, the outcome's ``level``;
+        with `group_effects` the ``group``. Prior draws, which are independent, have no R-hat and
+        no effective sample size.
+
+        Examples
+        --------
+        >>> import mrp
+        >>> table = mrp.testing.example_fit().summary().table
+        >>> table["parameter"].tolist()[:3]
+        ['sd(Intercept)', 'sd(gender[Woman])', 'cor(Intercept, gender[Woman])']
+        """
+        from mrp.checks.summary import summarised
+
+        return summarised(self, ci_prob=ci_prob, group_effects=group_effects)
+
+    def diagnostics(self) -> pd.DataFrame:
+        """Whether the draws can be trusted: one row for each check.
+
+        Returns
+        -------
+        Columns ``check``, ``value``, ``at`` (the parameter or chain that is worst), ``limit``,
+        ``ok`` (missing where the value can't be computed) and ``advice`` (empty where all is
+        well; why not, where there is no value). The checks are
+
+        - ``divergences`` and ``tree_depth``: draws that ended in a divergence, or whose tree was
+          as deep as trees may get (limit 0);
+        - ``rhat``: the largest R-hat of all parameters (limit 1.01);
+        - ``ess_bulk``, ``ess_tail``: the smallest effective sample sizes (limit 100 per chain);
+        - ``ebfmi``: the lowest energy fraction of missing information of a chain (limit 0.3).
+
+        References
+        ----------
+        Vehtari, Gelman, Simpson, Carpenter and Bürkner (2021), doi:10.1214/20-BA1221;
+        Betancourt (2016), arXiv:1604.00695; Betancourt (2017), arXiv:1701.02434.
+
+        Examples
+        --------
+        >>> import mrp
+        >>> mrp.testing.example_fit().diagnostics()["check"].tolist()
+        ['divergences', 'rhat', 'ess_bulk', 'ess_tail', 'tree_depth', 'ebfmi']
+        """
+        from mrp.checks.diagnostics import diagnostics
+
+        return diagnostics(self.draws)
+
+    def log_likelihood(self) -> xr.DataArray:
+        r"""Log likelihood of each respondent's outcome, for each draw.
+
+        .. math:: \ell_{is} = \log p(y_i \mid \theta_s)
+
+        Returns
+        -------
+        Dims ``chain``, ``draw`` and ``respondent``, in the survey's order. Assigned to the group
+        ``log_likelihood`` of a tree, ArviZ takes it as it is.
+
+        Raises
+        ------
+        DataError
+            The fit was saved without its survey.
+        FitError
+            The draws lack the family's parameter besides the mean.
+        RequestError
+            The array does not fit into memory; `loo` does without it.
+
+        Examples
+        --------
+        >>> import mrp
+        >>> dict(mrp.testing.example_fit().log_likelihood().sizes)
+        {'chain': 2, 'draw': 25, 'respondent': 3000}
+        """
+        from mrp.likelihood import of_respondents
+
+        return of_respondents(self)
+
+    def loo(self) -> ELPDDataLOO:
+        """Leave-one-out cross-validation of respondents, by Pareto-smoothed importance sampling.
+
+        Returns
+        -------
+        ArviZ's result: ``elpd`` (expected log predictive density of one respondent, summed over
+        respondents), ``se``, ``p`` (effective number of parameters), and by respondent ``elpd_i``
+        and ``pareto_k``. ``arviz_stats.compare`` takes it. The importance weights, respondents x
+        draws, are not kept.
+
+        Raises
+        ------
+        RequestError
+            The draws are from the prior.
+        DataError
+            The fit was saved without its survey.
+
+        Warns
+        -----
+        UserWarning
+            Pareto k is too large for some respondents: their numbers can't be relied on.
+
+        Notes
+        -----
+        It is computed once for respondents with the same design row and outcome, and in blocks.
+
+        **It does not rank models for poststratification.** It scores answers one by one, of people
+        like the respondents. In the estimate of a population or area, errors of single answers
+        average out, and cells count that the survey has few respondents of. Of simulated models,
+        it did not find the order by the error of the population's estimate (Kuh, Kennedy, Chen and
+        Gelman 2023, "Using leave-one-out cross validation (LOO) in a multilevel regression and
+        poststratification (MRP) workflow: A cautionary tale", arXiv:2209.01773).
+
+        References
+        ----------
+        Vehtari, Gelman and Gabry (2017), doi:10.1007/s11222-016-9696-4; Vehtari, Simpson, Gelman,
+        Yao and Gabry (2024), arXiv:1507.02646.
+
+        Examples
+        --------
+        >>> import mrp
+        >>> survey = mrp.load_dataset("simulated_survey")
+        >>> fit = mrp.testing.fake_fit("defund ~ 1", survey, family="bernoulli", draws=500)
+        >>> fit.loo().n_data_points
+        3000
+        """
+        from mrp.checks.cross_validation import loo
+
+        return loo(self)
+
+    def predict(self, newdata: Any = None, **options: Any) -> Estimates:
+        """Expected outcome, or with ``kind="predictive"`` a drawn one, of each row.
+
+        Parameters
+        ----------
+        newdata
+            Rows to predict; the survey by default.
+        options
+            Of `mrp.predictions`, which this is.
+        """
+        from mrp.estimands.verbs import predictions
+
+        return predictions(self, newdata=newdata, **options)
+
+    def fixef(self) -> Estimates:
+        """Population-level coefficients, on the scale of the linear predictor.
+
+        Returns
+        -------
+        One estimate for each coefficient, labelled by ``term``: ``Intercept``, ``gender[Woman]``;
+        terms in the order of the formula. Where levels of an outcome have coefficients of their
+        own, a column named like the outcome says which level; the thresholds between ordered
+        levels come first.
+
+        Examples
+        --------
+        >>> import mrp
+        >>> mrp.testing.example_fit().fixef().labels["term"].tolist()[-2:]
+        ['military', 'gender[Woman]']
+        """
+        from mrp import effects
+
+        return effects.fixef(self)
+
+    def ranef(
+        self, factor: str | None = None, *, kind: Literal["effects", "coefficients"] = "effects"
+    ) -> Estimates:
+        """Effects of the groups, on the scale of the linear predictor.
+
+        Parameters
+        ----------
+        factor
+            A grouping factor; all of them by default.
+        kind
+            "effects": how much a group's coefficient deviates from the population's (`ranef` of
+            lme4 and brms); "coefficients": the population's coefficient plus the deviation
+            (`coef`), of the terms that vary by group. A term that has no population-level
+            coefficient counts as zero there.
+
+        Returns
+        -------
+        One estimate for each group and term, labelled by ``factor``, ``group`` and ``term``;
+        groups in the order of the survey's levels, and a column for the outcome's as in `fixef`.
+
+        Examples
+        --------
+        >>> import mrp
+        >>> mrp.testing.example_fit().ranef("state").labels.head(2)
+          factor group           term
+        0  state    AL      Intercept
+        1  state    AL  gender[Woman]
+        """
+        from mrp import effects
+
+        return effects.ranef(self, factor, kind=kind)
+
+    def varcorr(self) -> Estimates:
+        """How much the groups differ: standard deviations and correlations of their effects.
+
+        Returns
+        -------
+        One estimate for each, labelled by ``factor`` and ``parameter``: ``sd(Intercept)``,
+        ``cor(Intercept, gender[Woman])``. Where outcomes have a residual standard deviation, it
+        comes last: ``sigma`` of the factor ``residual``.
+
+        Raises
+        ------
+        FitError
+            The draws, which came from elsewhere, lack one of them.
+
+        Examples
+        --------
+        >>> import mrp
+        >>> mrp.testing.example_fit().varcorr().labels["parameter"].tolist()
+        ['sd(Intercept)', 'sd(gender[Woman])', 'cor(Intercept, gender[Woman])']
+        """
+        from mrp import effects
+
+        return effects.varcorr(self)
 
     def save(self, path: str | os.PathLike[str], *, include_survey: bool = True) -> Path:
         """Write the fit to one netCDF file.
@@ -208,10 +423,15 @@ class Fit:
             "family": self.family,
             "link": self.link,
             "outcome": self.outcome,
+            "levels": self.levels,
             "info": calls.to_json(dict(self.info)),
             "versions": {name: version(name) for name in ("numpy", "pandas", "xarray")},
         }
         dataset = xr.Dataset(attrs={"fit": json.dumps(content)})
+        if include_survey and self.observed is not None:
+            dataset["observed"] = (RESPONDENT, self.observed.values)
+            if self.observed.trials is not None:
+                dataset["trials"] = (RESPONDENT, self.observed.trials)
         if include_survey and self.survey is not None:
             buffer = io.BytesIO()
             try:
@@ -269,6 +489,7 @@ def load_fit(path: str | os.PathLike[str]) -> Fit:
     if "survey_parquet" in dataset:
         survey = pd.read_parquet(io.BytesIO(dataset["survey_parquet"].values.tobytes()))
     groups = {name: node for name, node in tree.children.items() if name != "mrp"}
+    levels = content.get("levels")  # files of older versions have none
     return Fit(
         draws=xr.DataTree.from_dict({name: group.to_dataset() for name, group in groups.items()}),
         design=design_from_json(content["design"]),
@@ -277,6 +498,24 @@ def load_fit(path: str | os.PathLike[str]) -> Fit:
         outcome=content["outcome"],
         survey=survey,
         info=calls.from_json(content["info"]),
+        levels=None if levels is None else tuple(levels),
+        observed=_observed(dataset, content),
+    )
+
+
+def _observed(dataset: xr.Dataset, content: Mapping[str, Any]) -> Outcome | None:
+    """The outcome of each respondent, if it was saved."""
+    from mrp.model.formula import Outcome
+
+    if "observed" not in dataset:
+        return None
+    trials = dataset["trials"].to_numpy() if "trials" in dataset else None
+    levels = content.get("levels")
+    return Outcome(
+        name=content["outcome"],
+        values=dataset["observed"].to_numpy(),
+        trials=trials,
+        levels=None if levels is None else tuple(levels),
     )
 
 
@@ -321,7 +560,7 @@ def design_from_json(content: Mapping[str, Any]) -> Design:
         for f in content["factors"]
     ]
     blocks = tuple(
-        Block(b["factor"], tuple(map(_term, b["terms"])), b["correlated"])
+        Block(b["factor"], tuple(map(_term, b["terms"])), b["correlated"], b["number"])
         for b in content["blocks"]
     )
     states = {k: tuple(calls.from_json(v)) for k, v in content["calls"]["states"].items()}

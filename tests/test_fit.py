@@ -146,39 +146,6 @@ def test_fit_can_not_be_changed():
         made("intercept only").family = "poisson"
 
 
-# --- summary --------------------------------------------------------------------------------------
-
-
-def test_summary_leaves_out_the_groups_effects_unless_asked_for():
-    fit = made("correlated slopes, logit")
-    table = fit.summary(ci_prob=0.8)
-    assert table.index.tolist() == [
-        "Intercept",
-        "age[middle]",
-        "age[old]",
-        "education[secondary]",
-        "education[tertiary]",
-        "military",
-        "gender[Woman]",
-        "1|state_sigma",
-        "gender|state_sigma[Woman]",
-        "state_cor[Intercept, gender[Woman]]",
-    ]
-    draws = fit.parameters["military"].values
-    assert table.loc["military", "mean"] == pytest.approx(draws.mean())
-    bounds = table.loc["military", ["eti80_lb", "eti80_ub"]]
-    np.testing.assert_allclose(bounds, np.quantile(draws, [0.1, 0.9]), atol=1e-12)
-    everything = fit.summary(group_effects=True)
-    assert "gender|state[Woman, VT]" in everything.index
-    assert len(everything) == len(table) + 2 * 5
-
-
-def test_summary_of_a_prior_has_no_diagnostics_of_chains():
-    prior = CASES["intercept only"].model.sample_prior(draws=50, seed=1)
-    assert "r_hat" not in prior.summary().columns
-    assert "r_hat" in made("intercept only").summary().columns
-
-
 # --- one file -------------------------------------------------------------------------------------
 
 

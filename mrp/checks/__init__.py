@@ -1,0 +1,1 @@
+"""Checks of a fit: diagnostics, summary, predictive checks, cross-validation, sensitivity."""

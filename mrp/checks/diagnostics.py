@@ -1,0 +1,280 @@
+"""Whether draws can be trusted: the checks of a sampler's run, their limits, and what to do.
+
+`RULES` is the one table of limits and advice. `measure` computes a number for each check, `judge`
+holds it against the limit, and `table` lays the result out; the sampler's warning is made of the
+same checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from mrp.checks.convergence import convergence, tails
+
+Floats = NDArray[np.float64]
+CheckName = Literal["divergences", "rhat", "ess_bulk", "ess_tail", "tree_depth", "ebfmi"]
+
+COLUMNS = ("check", "value", "at", "limit", "ok", "advice")
+"""Columns of `Fit.diagnostics`."""
+DEEPEST = ("maxdepth_reached", "reached_max_treedepth")
+"""Sampler statistics that say whether a tree was as deep as trees may get: nutpie's, PyMC's."""
+OF_PRIOR = "Not computed: draws from the prior are independent of each other."
+WITHOUT_SAMPLER = "Not computed: the draws came without the sampler's statistics."
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A check: its limit, and how to say that it is not met.
+
+    Parameters
+    ----------
+    name
+        What is checked.
+    limit
+        The published limit.
+    least
+        Whether the value must be at least the limit; otherwise it may be at most that.
+    per_chain
+        Whether the limit is for each chain.
+    said
+        What is wrong, in words: a format of value, place, limit and number of draws.
+    advice
+        What to do about it.
+    missing
+        Why the value is not there, where it isn't.
+    """
+
+    name: CheckName
+    limit: float
+    least: bool
+    per_chain: bool
+    said: str
+    advice: str
+    missing: str
+
+
+_SHORT = "Not computed: it takes {} of 4 draws that are finite."
+_LONGER = "Raise `draws` and `tune`."
+
+RULES = (
+    Rule(
+        "divergences",
+        limit=0,
+        least=False,
+        per_chain=False,
+        said="{value:.0f} of {draws} draws ended in divergences",
+        advice="Raise `target_accept` (0.95, 0.99) or narrow the priors of the sd's.",
+        missing=WITHOUT_SAMPLER,
+    ),
+    Rule(
+        "rhat",
+        limit=1.01,
+        least=False,
+        per_chain=False,
+        said="R-hat is {value:.3f} for {at} (over {limit:g})",
+        advice=_LONGER,
+        missing=_SHORT.format("2 chains"),
+    ),
+    Rule(
+        "ess_bulk",
+        limit=100,
+        least=True,
+        per_chain=True,
+        said="bulk effective sample size is {value:.0f} for {at} (under {limit:g})",
+        advice=_LONGER,
+        missing=_SHORT.format("a chain"),
+    ),
+    Rule(
+        "ess_tail",
+        limit=100,
+        least=True,
+        per_chain=True,
+        said="tail effective sample size is {value:.0f} for {at} (under {limit:g})",
+        advice=_LONGER,
+        missing=_SHORT.format("a chain"),
+    ),
+    Rule(
+        "tree_depth",
+        limit=0,
+        least=False,
+        per_chain=False,
+        said="{value:.0f} of {draws} draws reached the largest tree depth",
+        advice="Scale the predictors or narrow wide priors: the draws are valid but few for their "
+        "cost.",
+        missing=WITHOUT_SAMPLER,
+    ),
+    Rule(
+        "ebfmi",
+        limit=0.3,
+        least=True,
+        per_chain=False,
+        said="E-BFMI is {value:.2f} for {at} (under {limit:g})",
+        advice="Raise `tune`, or narrow the priors of the sd's: energies are explored slowly.",
+        missing=WITHOUT_SAMPLER,
+    ),
+)
+"""R-hat and effective sample size: Vehtari et al. (2021, doi:10.1214/20-BA1221); divergences and
+tree depth: Betancourt (2017, arXiv:1701.02434); E-BFMI: Betancourt (2016, arXiv:1604.00695)."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What came of a check.
+
+    Parameters
+    ----------
+    name
+        What was checked.
+    value
+        The worst value; NaN where it can't be computed.
+    at
+        The parameter or chain that has it.
+    limit
+        What the value is held against.
+    ok
+        Whether it is met; None where it can't be computed.
+    said
+        What is wrong, in words; empty where nothing is known to be.
+    advice
+        What to do about it, or why there is no value; empty where all is well.
+    """
+
+    name: CheckName
+    value: float
+    at: str
+    limit: float
+    ok: bool | None
+    said: str
+    advice: str
+
+
+def diagnostics(draws: xr.DataTree) -> pd.DataFrame:
+    """The checks of the draws of a posterior or prior, one row each; see `Fit.diagnostics`."""
+    if "posterior" not in draws.children:
+        return table(judge({}, chains=1), missing=OF_PRIOR)
+    return table(judge(measure(draws), draws["posterior"].sizes["chain"]))
+
+
+def table(checks: Sequence[Check], missing: str | None = None) -> pd.DataFrame:
+    """Checks as a table; `missing` says why there are no values, if there are none."""
+    rows = [(c.name, c.value, c.at, c.limit, c.ok, missing or c.advice) for c in checks]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"ok": "boolean"})
+
+
+def judge(report: Mapping[str, Any], chains: int) -> tuple[Check, ...]:
+    """Hold the numbers of `measure` against the limits.
+
+    Parameters
+    ----------
+    report
+        For each rule its value, and under ``…_at`` its place; what is missing can't be computed.
+    chains
+        Number of chains.
+    """
+    return tuple(_judged(rule, report, chains) for rule in RULES)
+
+
+def _judged(rule: Rule, report: Mapping[str, Any], chains: int) -> Check:
+    value, at = float(report.get(rule.name, np.nan)), str(report.get(f"{rule.name}_at", ""))
+    limit = rule.limit * (chains if rule.per_chain else 1)
+    if np.isnan(value):
+        return Check(rule.name, value, "", limit, None, "", rule.missing)
+    if value >= limit if rule.least else value <= limit:
+        return Check(rule.name, value, at, limit, True, "", "")
+    said = rule.said.format(value=value, at=at, limit=limit, draws=report.get("draws"))
+    return Check(rule.name, value, at, limit, False, said, rule.advice)
+
+
+# --- the numbers ----------------------------------------------------------------------------------
+
+
+def measure(draws: xr.DataTree) -> dict[str, Any]:
+    """Worst R-hat and effective sample size over all parameters, and what the sampler says.
+
+    Returns
+    -------
+    ``draws`` (over all chains) and a value for each rule, with its place under ``…_at``.
+    ``divergences`` and ``tree_depth`` are numbers of draws, placed at the chain with most of them;
+    ``ebfmi`` is that of the worst chain. NaN where there is nothing to compute it from.
+    """
+    posterior = draws["posterior"].to_dataset().transpose("chain", "draw", ...)
+    stats = draws["sample_stats"].to_dataset() if "sample_stats" in draws.children else None
+    return {
+        "draws": posterior.sizes["chain"] * posterior.sizes["draw"],
+        **_count("divergences", stats, ("diverging",)),
+        **_worst(posterior),
+        **_count("tree_depth", stats, DEEPEST),
+        **_ebfmi(stats),
+    }
+
+
+def _worst(posterior: xr.Dataset) -> dict[str, Any]:
+    """Worst R-hat and effective sample sizes, with the parameters' names."""
+    from arviz_stats.base import array_stats
+
+    exact = {
+        "rhat": array_stats.rhat,
+        "ess_bulk": partial(array_stats.ess, method="bulk"),
+        "ess_tail": partial(array_stats.ess, method="tail", prob=tails()),
+    }
+    arrays = [array.to_numpy() for array in posterior.data_vars.values()]
+    arrays = [array.reshape(*array.shape[:2], -1) for array in arrays]
+    report: dict[str, Any] = {}
+    for (name, of_draws), numbers in zip(exact.items(), convergence(arrays), strict=True):
+        if np.isnan(numbers).all():
+            report[name], report[f"{name}_at"] = float("nan"), ""
+            continue
+        at = int(np.nanargmax(numbers) if name == "rhat" else np.nanargmin(numbers))
+        label, worst = _parameter(posterior, arrays, at)
+        report[name], report[f"{name}_at"] = float(of_draws(worst)), label
+    return report
+
+
+def _parameter(posterior: xr.Dataset, arrays: Sequence[Floats], at: int) -> tuple[str, Floats]:
+    """Label and draws (chain, draw) of a parameter, counted through all variables."""
+    for (name, variable), array in zip(posterior.data_vars.items(), arrays, strict=True):
+        if at < array.shape[2]:
+            place = np.unravel_index(at, variable.shape[2:])
+            pairs = zip(variable.dims[2:], place, strict=True)
+            own = ", ".join(str(variable[dim].values[k]) for dim, k in pairs)
+            return f"{name}[{own}]" if own else str(name), array[:, :, at]
+        at -= array.shape[2]
+    raise IndexError(at)
+
+
+def _count(name: str, stats: xr.Dataset | None, variables: Sequence[str]) -> dict[str, Any]:
+    """Number of draws of which the sampler says something, and the chain with most of them."""
+    found = [v for v in variables if stats is not None and v in stats]
+    if stats is None or not found:
+        return {name: float("nan"), f"{name}_at": ""}
+    array = stats[found[0]].transpose("chain", "draw")
+    by_chain = array.to_numpy().astype(bool).sum(axis=1)
+    count = int(by_chain.sum())
+    return {name: count, f"{name}_at": _chain(array, int(by_chain.argmax())) if count else ""}
+
+
+def _ebfmi(stats: xr.Dataset | None) -> dict[str, Any]:
+    """Lowest energy fraction of missing information, and its chain."""
+    from arviz_stats.base import array_stats
+
+    if stats is not None and "energy" in stats and stats.sizes["draw"] > 1:
+        energy = stats["energy"].transpose("chain", "draw")
+        with np.errstate(all="ignore"):
+            values = np.asarray(array_stats.bfmi(energy.to_numpy(), chain_axis=0, draw_axis=1))
+        if not np.isnan(values).all():
+            at = int(np.nanargmin(values))
+            return {"ebfmi": float(values[at]), "ebfmi_at": _chain(energy, at)}
+    return {"ebfmi": float("nan"), "ebfmi_at": ""}
+
+
+def _chain(array: xr.DataArray, at: int) -> str:
+    """Name of a chain by its position."""
+    return f"chain {array['chain'].values[at]}"

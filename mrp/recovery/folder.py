@@ -1,0 +1,177 @@
+"""The folder in which finished surveys are kept, so that an interrupted run can go on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mrp.errors import RequestError, listing
+from mrp.files import complete
+from mrp.model.model import Model
+from mrp.model.priors import Priors
+from mrp.recovery.refits import Names, Request, typed
+from mrp.recovery.surveys import Source, origin
+
+FORMAT = 1
+"""Version of the files; a folder of another version is refused as another request."""
+REQUEST = "request.json"
+"""File that says what the folder's surveys are."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder with a file for the request and one for each finished survey."""
+
+    path: Path
+
+    def finished(self, surveys: int) -> dict[int, pd.DataFrame]:
+        """Rows of the finished surveys with numbers below `surveys`."""
+        files = {number: self._file(number) for number in range(surveys)}
+        return {
+            number: typed(pd.read_parquet(file)) for number, file in files.items() if file.exists()
+        }
+
+    def keep(self, number: int, rows: pd.DataFrame) -> None:
+        """Write the rows of a finished survey, whole or not at all."""
+        with complete(self._file(number)) as part:
+            rows.to_parquet(part, index=False)
+
+    def _file(self, number: int) -> Path:
+        return self.path / f"survey-{number:05d}.parquet"
+
+
+def opened(path: Path, request: Request, labels: Names) -> Folder:
+    """The folder of a request: a new one, or one in which the same request was begun.
+
+    Parameters
+    ----------
+    path
+        The folder. It is created where its own folder exists.
+    request, labels
+        What is done, and the labels of its estimates.
+
+    Raises
+    ------
+    RequestError
+        It can't be created, holds something else, or another request was begun in it.
+    """
+    description = described(request, labels)
+    _create(path)
+    file = path / REQUEST
+    if file.exists():
+        _check_same(json.loads(file.read_text(encoding="utf-8")), description, path)
+    else:
+        with complete(file) as part:
+            part.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    return Folder(path)
+
+
+def _create(path: Path) -> None:
+    if not path.is_dir():
+        if path.exists() or not path.parent.is_dir():
+            why = "a file" if path.exists() else f"but there is no folder {str(path.parent)!r}"
+            raise RequestError(f"`path` must be a folder, or a new name in one, got {str(path)!r}, "
+                               f"{why}. Choose another name.")  # fmt: skip
+        path.mkdir()
+    others = sorted(item.name for item in path.iterdir() if not item.name.startswith("."))
+    if others and REQUEST not in others:
+        raise RequestError(
+            f"`path` must be an empty folder or that of an earlier run, got {str(path)!r} with "
+            f"{listing(others, 3)}. Choose another name."
+        )
+
+
+def _check_same(there: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
+    differ = [name for name in now if there.get(name) != now[name]]
+    if differ:
+        changes = [_change(name, there.get(name), now[name]) for name in differ]
+        raise RequestError(
+            f"`path` must be the folder of the same request, got {str(path)!r}, where other "
+            f"surveys were begun: {'; '.join(changes)}. Choose another folder, or delete this one."
+        )
+
+
+def _change(name: str, there: Any, now: Any) -> str:
+    if isinstance(there, Mapping) and isinstance(now, Mapping):
+        keys = [key for key in {**there, **now} if there.get(key) != now.get(key)]
+        parts = [_change(f"{name} of {key!r}", there.get(key), now.get(key)) for key in keys]
+        return "; ".join(parts)
+    if len(f"{there}{now}") > 100:
+        return f"other {name}"
+    return f"{name} {_shown(there)} there, {_shown(now)} now"
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is None else repr(value)
+
+
+def described(request: Request, labels: Names) -> dict[str, Any]:
+    """What makes the numbers of a request, as JSON.
+
+    What the functions of the estimands compute can't be compared: only their names and labels are.
+    """
+    return {
+        "format": FORMAT,
+        **_of_model(request.model),
+        "simulated from": origin(request.fakes.source),
+        "source": _of_source(request.fakes.source),
+        "seed": request.fakes.seed,
+        **asdict(request.sampler),
+        "rank_draws": request.rank_draws,
+        "labels": {name: list(own) for name, own in labels.items()},
+    }
+
+
+def _of_source(source: Source) -> dict[str, Any]:
+    if isinstance(source, Model):
+        return _of_model(source)
+    return {
+        "formula": source.design.formula,
+        "family": source.family,
+        "link": source.link,
+        "draws": _digest([array.to_numpy() for array in source.parameters.data_vars.values()]),
+        "predictors": _digest([_predictors(source)]),
+    }
+
+
+def _predictors(source: Source) -> NDArray[Any]:
+    """A number for each respondent that depends on the predictors."""
+    assert source.survey is not None
+    table = source.survey[list(source.design.columns)]
+    return pd.util.hash_pandas_object(table, index=False).to_numpy()
+
+
+def _of_model(model: Model) -> dict[str, Any]:
+    trials = np.zeros(0) if model.outcome.trials is None else model.outcome.trials
+    return {
+        "formula": model.formula,
+        "family": model.family,
+        "link": model.link,
+        "priors": _of_priors(model.priors),
+        "predictors": _digest([_predictors(model), trials]),
+    }
+
+
+def _of_priors(priors: Priors) -> dict[str, str]:
+    by_name = {**priors.population, **priors.sd, **priors.auxiliary}
+    if priors.threshold is not None:
+        by_name["threshold"] = priors.threshold
+    exact = {name: [value for _, value in prior.arguments] for name, prior in by_name.items()}
+    shown = {name: f"{by_name[name].name}({exact[name]})" for name in by_name}
+    return {**shown, "cor": str(list(priors.cor))}
+
+
+def _digest(arrays: Sequence[Any]) -> str:
+    """A short text that differs where any number does."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,325 @@
+"""`recover`: refit fake surveys, in several processes; finished ones are kept in a folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import warnings
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mrp.errors import FitError, RequestError, SamplingInterrupted, SamplingWarning
+from mrp.estimates import Estimates, Made, estimates
+from mrp.fit import Fit
+from mrp.model.model import Model
+from mrp.model.sampling import check_sizes, check_target
+from mrp.recovery.folder import Folder, described, opened
+from mrp.recovery.refits import (
+    LOG_LIKELIHOOD,
+    Estimand,
+    Names,
+    Request,
+    Sampler,
+    names,
+    refit,
+    with_same_priors,
+)
+from mrp.recovery.result import Recovery
+from mrp.recovery.surveys import Source, fake_surveys
+
+
+def recover(
+    source: Source,
+    estimands: Mapping[str, Estimand] | None = None,
+    *,
+    model: Model | None = None,
+    surveys: int = 100,
+    seed: int = 1,
+    draws: int = 500,
+    tune: int = 500,
+    chains: int = 2,
+    target_accept: float = 0.95,
+    rank_draws: int = 99,
+    log_likelihood: bool = True,
+    processes: int | None = None,
+    path: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> Recovery:
+    """Refit fake surveys, and compare what is estimated with what is true.
+
+    Each fake survey (`mrp.fake_surveys`) is fitted by the model, with the priors that it has, and
+    every estimand is computed twice by the same function: from the posterior, and from the one draw
+    of true parameters. From the prior of the model this is simulation-based calibration: the truth
+    is then one more draw from the posterior, so that its rank among posterior draws is uniform and
+    intervals hold it as often as they say, on average over surveys. Where parameters are taken from
+    a fit, or another model is refitted, that holds only about: then it shows how well the
+    model would find a truth like this one.
+
+    Parameters
+    ----------
+    source
+        Where true parameters come from: the prior of a Model, or the draws of a Fit.
+    estimands
+        Quantities by name, as functions of a fit that return `Estimates`, such as
+        ``{"states": lambda fit: mrp.poststratify(fit, frame, by="state", wts="n")}``. By default
+        the parameters: `Fit.fixef`, `Fit.varcorr`, and alpha of the family negativebinomial.
+    model
+        What is refitted: by default the source, if it is a Model. A Fit needs one, as it keeps no
+        priors.
+    surveys, seed
+        As in `mrp.fake_surveys`. More surveys later start with the same ones.
+    draws, tune, chains, target_accept
+        As in `Model.sample`.
+    rank_draws
+        Draws, evenly spaced in all chains, among which the truth is ranked from 0 to `rank_draws`.
+        They should be about independent: at most the effective sample size.
+    log_likelihood
+        Whether the log likelihood of the fake outcome is one more estimand. It depends on the data
+        and all parameters, and its ranks find faults that those of parameters do not.
+    processes
+        Number of worker processes; by default as many as there are cores. The numbers do not depend
+        on it. 1 stays in this process.
+    path
+        A folder, which keeps every survey that is finished. With the same request the next run goes
+        on there, after an interruption or with more `surveys`.
+    progress
+        Whether to show progress, in a terminal or a notebook.
+
+    Returns
+    -------
+    Recovery
+        Its `table` has a row for each survey and estimate. A survey that can't be drawn or fitted
+        stays in it, with the reason.
+
+    Raises
+    ------
+    RequestError, DataError, PriorError
+        Before the first refit. `path` has surveys of another request; an estimand is no function of
+        a fit, or it raises for true parameters.
+    FitError
+        A worker process ended.
+
+    Warns
+    -----
+    SamplingWarning
+        Interrupted, it returns the surveys that are finished, and says how many.
+
+    References
+    ----------
+    Talts, Betancourt, Simpson, Vehtari and Gelman (2018), arXiv:1804.06788. Modrák, Moon, Kim,
+    Bürkner, Huurre, Faltejsková, Gelman and Vehtari (2023), doi:10.1214/23-BA1404.
+
+    Examples
+    --------
+    >>> import mrp
+    >>> survey = mrp.load_dataset("simulated_survey")[:300]
+    >>> priors = {"defaults": "brms", "b": "normal(0, 1)"}
+    >>> model = mrp.Model("defund ~ gender + (1 | age)", survey, family="bernoulli", priors=priors)
+    >>> found = mrp.recover(model, surveys=2, draws=100, tune=100, processes=1)
+    >>> found.table["label"].tolist()[:4]
+    ['Intercept', 'gender[Woman]', 'age, sd(Intercept)', 'log likelihood']
+    """
+    sampler = Sampler(draws, tune, chains, target_accept)
+    _check(sampler, rank_draws, processes)
+    fakes = fake_surveys(source, surveys=surveys, seed=seed)
+    refitted = _model(source, model)
+    if isinstance(source, Model):
+        fakes = replace(fakes, source=_without_caches(source))
+    if estimands is None:
+        estimands = parameters(refitted)
+    _check_estimands(estimands, log_likelihood)
+    request = Request(fakes, refitted, dict(estimands), sampler, rank_draws, log_likelihood)
+    labels = names(request)
+    folder = None if path is None else opened(Path(path), request, labels)
+    tables = _tables(request, labels, folder, processes, progress)
+    table = pd.concat([tables[number] for number in sorted(tables)], ignore_index=True)
+    return Recovery(table, rank_draws, described(request, labels))
+
+
+def parameters(model: Model) -> dict[str, Estimand]:
+    """The parameters of a model as estimands: coefficients, standard deviations, correlations."""
+    found: dict[str, Estimand] = {}
+    if model.design.terms or model.outcome.levels is not None:
+        found["fixef"] = Fit.fixef
+    if model.design.blocks or model.family == "gaussian":
+        found["varcorr"] = Fit.varcorr
+    if "alpha" in model.priors.auxiliary:
+        found["alpha"] = _alpha
+    return found
+
+
+def _alpha(fit: Fit) -> Estimates:
+    draws = fit.parameters["alpha"].transpose("chain", "draw").to_numpy().reshape(1, -1)
+    about = {"quantity": "alpha", "group": fit.group}
+    labels = pd.DataFrame({"parameter": ["alpha"]})
+    return estimates(labels, Made(draws.copy()), fit.coefficients.chains, about)
+
+
+def _model(source: Source, model: Model | None) -> Model:
+    """What is refitted."""
+    if model is None and isinstance(source, Fit):
+        raise RequestError(
+            "`model` must be given where parameters come from a Fit, which keeps no priors. Pass "
+            "the Model that it was sampled from."
+        )
+    chosen = source if model is None else model
+    if not isinstance(chosen, Model):
+        raise RequestError(f"`model` must be a Model, got {type(chosen).__name__}.")
+    if source.survey is None or len(source.survey) != len(chosen.survey):
+        raise RequestError(
+            f"`model` must have the respondents of `source`, got {len(chosen.survey):,} and "
+            f"{len(source.survey) if source.survey is not None else 0:,} rows. Make it with the "
+            f"same survey."
+        )
+    return _without_caches(chosen)
+
+
+def _without_caches(model: Model) -> Model:
+    """The same model without what it has built and compiled, which workers need not be sent."""
+    values = model.outcome.values
+    if model.outcome.levels is not None:
+        values = pd.Index(model.outcome.levels).to_numpy()[values.astype(np.intp)]
+    return with_same_priors(model, values)
+
+
+# --- the runs -------------------------------------------------------------------------------------
+
+
+def _tables(
+    request: Request,
+    labels: Names,
+    folder: Folder | None,
+    processes: int | None,
+    progress: bool,
+) -> dict[int, pd.DataFrame]:
+    """Rows of each survey; of those that are finished if it is interrupted."""
+    surveys = len(request.fakes)
+    tables = {} if folder is None else folder.finished(surveys)
+    missing = [number for number in range(surveys) if number not in tables]
+    try:
+        with closing(_refits(request, labels, missing, processes)) as refits:
+            for rows in _counted(refits, len(tables), surveys, progress):
+                number = int(rows["survey"].iloc[0])
+                if folder is not None:
+                    folder.keep(number, rows)
+                tables[number] = rows
+    except KeyboardInterrupt:
+        _say_interrupted(len(tables), surveys, folder)
+    return tables
+
+
+def _refits(
+    request: Request, labels: Names, numbers: Sequence[int], processes: int | None
+) -> Generator[pd.DataFrame]:
+    """Rows of each survey as it is finished.
+
+    Workers are new processes and not forks, which would inherit locks of the threads that numba,
+    BLAS and the sampler keep. joblib's loky sends them functions that were written in a notebook,
+    runs in scripts without a ``__main__`` guard, and keeps them alive for the next call.
+    """
+    if not numbers:
+        return
+    count = min(processes or _cores(), len(numbers))
+    if count == 1:
+        yield from (refit(request, number, labels) for number in numbers)
+        return
+    from joblib import Parallel, delayed  # type: ignore[import-untyped]
+    from joblib.externals.loky.process_executor import (  # type: ignore[import-untyped]
+        TerminatedWorkerError,
+    )
+
+    # Nothing is memory-mapped: estimands may write to the tables that they bring.
+    pool = Parallel(
+        n_jobs=count, backend="loky", batch_size=1, return_as="generator_unordered", max_nbytes=None
+    )
+    try:
+        yield from pool(delayed(refit)(request, number, labels) for number in numbers)
+    except TerminatedWorkerError as error:
+        raise FitError(
+            f"A worker process ended before its survey was finished, maybe for lack of memory. Use "
+            f"fewer `processes` than {count}; with `path` the surveys that are finished are kept."
+        ) from error
+
+
+def _cores() -> int:
+    from joblib import cpu_count
+
+    return int(cpu_count())
+
+
+def _say_interrupted(finished: int, surveys: int, folder: Folder | None) -> None:
+    if not finished:
+        raise SamplingInterrupted(
+            "Recovery was interrupted before the first survey was finished: none is kept."
+        ) from None
+    again = "" if folder is None else " Run it again with the same `path` to go on."
+    warnings.warn(
+        f"Recovery was interrupted: {finished} of {surveys} surveys are kept.{again}",
+        SamplingWarning,
+        stacklevel=4,  # whoever called recover
+    )
+
+
+def _counted(
+    refits: Iterable[pd.DataFrame], before: int, surveys: int, wanted: bool
+) -> Iterator[pd.DataFrame]:
+    """The same refits, with one line that counts them where somebody can see it."""
+    shown = wanted and (sys.stderr.isatty() or "ipykernel" in sys.modules)
+    started, failed = time.perf_counter(), 0
+    for number, rows in enumerate(refits, start=1):
+        failed += bool(rows["failure"].notna().any())
+        if shown:
+            left = (time.perf_counter() - started) / number * (surveys - before - number)
+            said = f"{before + number} of {surveys} surveys" + (
+                f", {failed} failed" if failed else ""
+            )
+            sys.stderr.write(f"\r{said}, {left:.0f} s left    ")
+            sys.stderr.flush()
+        yield rows
+    if shown:
+        sys.stderr.write("\n")
+
+
+# --- what is asked for ----------------------------------------------------------------------------
+
+
+def _check(sampler: Sampler, rank_draws: int, processes: int | None) -> None:
+    check_sizes(draws=sampler.draws, tune=sampler.tune, chains=sampler.chains)
+    check_sizes(rank_draws=rank_draws, **({} if processes is None else {"processes": processes}))
+    check_target(sampler.target_accept)
+    if rank_draws > sampler.draws * sampler.chains:
+        raise RequestError(
+            f"`rank_draws` must be at most `draws` x `chains`, got {rank_draws:,} of "
+            f"{sampler.draws * sampler.chains:,}. Usual: a tenth of them."
+        )
+
+
+def _check_estimands(estimands: Mapping[str, Any], log_likelihood: bool) -> None:
+    example = "{'states': lambda fit: mrp.poststratify(fit, frame, by='state', wts='n')}"
+    if not isinstance(estimands, Mapping):
+        raise RequestError(
+            f"`estimands` must map names to functions of a fit, got {type(estimands).__name__}. "
+            f"For example: {example}."
+        )
+    if not estimands and not log_likelihood:
+        raise RequestError(
+            f"`estimands` must have at least one quantity, got none. For example: {example}."
+        )
+    for name, of in estimands.items():
+        if not isinstance(name, str) or not callable(of):
+            raise RequestError(
+                f"`estimands` must map names to functions of a fit, got {of!r} for {name!r}. "
+                f"For example: {example}."
+            )
+    if log_likelihood and LOG_LIKELIHOOD in estimands:
+        raise RequestError(
+            f"`estimands` must not be named {LOG_LIKELIHOOD!r}, which is added. Rename it, or "
+            f"pass log_likelihood=False."
+        )

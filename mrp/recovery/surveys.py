@@ -1,0 +1,226 @@
+"""Fake surveys: outcomes of the survey's own respondents, made from parameters that are known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from mrp.errors import RequestError
+from mrp.estimands.verbs import predictions
+from mrp.fit import Fit
+from mrp.likelihood import observed_of
+from mrp.model.formula import outcome_values
+from mrp.model.model import Model
+from mrp.model.sampling import check_sizes
+
+Source = Model | Fit
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """What makes each step of one survey repeatable."""
+
+    parameters: int
+    outcome: int
+    sampler: int
+    ties: int
+
+
+@dataclass(frozen=True, eq=False)
+class FakeSurvey:
+    """The survey with another outcome, and the parameters that made it.
+
+    Attributes
+    ----------
+    number
+        Which of the fake surveys it is, from 0.
+    outcome
+        Outcome of each respondent (n,), as `Model.with_outcome` takes it: 0/1, successes, counts,
+        measurements or levels.
+    truth
+        One draw: the parameters. Every verb answers for it, so that ``estimand(fake.truth)`` is the
+        true value. Its survey has the new outcome.
+    """
+
+    number: int
+    outcome: NDArray[Any]
+    truth: Fit
+
+
+@dataclass(frozen=True, eq=False)
+class FakeSurveys:
+    """Fake surveys, each made when it is asked for: ``fakes[3]``, or in a loop.
+
+    Attributes
+    ----------
+    source
+        Where parameters come from: the prior of a Model, or the draws of a Fit.
+    number
+        How many surveys there are.
+    seed
+        With a survey's number it makes the survey, whatever others there are.
+    """
+
+    source: Source
+    number: int
+    seed: int
+
+    def __len__(self) -> int:
+        """Number of surveys."""
+        return self.number
+
+    def __iter__(self) -> Iterator[FakeSurvey]:
+        """The surveys in order."""
+        return (self[k] for k in range(self.number))
+
+    def __getitem__(self, number: int) -> FakeSurvey:
+        """One survey, from 0; negative numbers count from the end."""
+        if not -self.number <= number < self.number:
+            raise IndexError(f"there are {self.number} fake surveys, got number {number}")
+        number = number % self.number
+        seeds = seeds_of(self.seed, number)
+        return fake(self._parameters(seeds.parameters), number, seeds.outcome)
+
+    def _parameters(self, seed: int) -> Fit:
+        """One draw from the source."""
+        if isinstance(self.source, Model):
+            return self.source.sample_prior(draws=1, seed=seed)
+        draws = self.source.parameters
+        chain, draw = (
+            np.random.default_rng((seed, k)).integers(draws.sizes[dim])
+            for k, dim in enumerate(("chain", "draw"))
+        )
+        return _of_one_draw(self.source, int(chain), int(draw))
+
+    def __repr__(self) -> str:
+        """How many, and from what."""
+        return f"{self.number} fake surveys, parameters from {origin(self.source)}"
+
+
+def fake_surveys(source: Source, *, surveys: int = 100, seed: int = 1) -> FakeSurveys:
+    """Surveys of the same respondents with outcomes drawn from known parameters.
+
+    For each survey one vector of parameters is drawn, and from it an outcome for every respondent:
+
+    1. parameters: one draw from the prior of a Model, or one of the draws of a Fit;
+    2. outcome: for each respondent i, one draw from the family at the expected outcome of i.
+
+    Parameters
+    ----------
+    source
+        A Model, whose priors must be proper; or a Fit, which must have its survey.
+    surveys
+        Number of surveys.
+    seed
+        Whole number, 0 or more. Survey k depends on `seed` and k only.
+
+    Returns
+    -------
+    FakeSurveys
+        Each one is made when it is asked for, and has its `truth`: a `Fit` of one draw.
+
+    Raises
+    ------
+    PriorError
+        A prior is flat.
+    DataError
+        The fit was saved without its survey.
+
+    Examples
+    --------
+    >>> import mrp
+    >>> survey = mrp.load_dataset("simulated_survey")
+    >>> model = mrp.Model("defund ~ age + (1 | state)", survey, family="bernoulli")
+    >>> fakes = mrp.fake_surveys(model, surveys=3)
+    >>> [int(fake.outcome.sum()) for fake in fakes] == [int(fake.outcome.sum()) for fake in fakes]
+    True
+    >>> len(mrp.avg_predictions(fakes[0].truth, by="age"))
+    6
+    """
+    check_sizes(surveys=surveys)
+    check_seed(seed)
+    if not isinstance(source, Model | Fit):
+        raise RequestError(
+            f"`source` must be a Model, to draw parameters from its prior, or a Fit, to take them "
+            f"from its draws, got {type(source).__name__}."
+        )
+    if isinstance(source, Model):
+        source.sample_prior(draws=1, seed=0)  # refuses flat priors now
+        return FakeSurveys(source, int(surveys), int(seed))
+    observed_of(source, "fake_surveys")  # refuses a fit without its survey
+    lean = xr.DataTree.from_dict({source.group: source.parameters})
+    return FakeSurveys(replace(source, draws=lean, info={}), int(surveys), int(seed))
+
+
+def fake(parameters: Fit, number: int, seed: int) -> FakeSurvey:
+    """The survey of one draw of parameters with a new outcome.
+
+    Parameters
+    ----------
+    parameters
+        One draw.
+    number
+        Number of the fake survey.
+    seed
+        Makes its outcome.
+    """
+    predictive = predictions(parameters, kind="predictive", seed=seed).source
+    drawn = predictive.values(np.arange(predictive.n))[:, 0]
+    outcome = _as_answers(parameters, drawn)
+    known = observed_of(parameters, "fake_surveys")
+    observed = replace(known, values=outcome_values(outcome, known))
+    truth = replace(parameters, survey=_with_outcome(parameters, outcome), observed=observed)
+    return FakeSurvey(number, outcome, truth)
+
+
+def seeds_of(seed: int, number: int) -> Seeds:
+    """The seeds of one survey: they depend on `seed` and its number only."""
+    state = np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(4)
+    return Seeds(*(int(each) for each in state))
+
+
+def origin(source: Source) -> str:
+    """Where parameters come from, in words."""
+    return "the prior" if isinstance(source, Model) else f"{source.group} draws of a fit"
+
+
+def check_seed(seed: object) -> None:
+    """Raise unless this is a seed."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise RequestError(f"`seed` must be a whole number, 0 or more, got {seed!r}. Usual: 1.")
+
+
+def _of_one_draw(fit: Fit, chain: int, draw: int) -> Fit:
+    one = fit.parameters.isel(chain=[chain], draw=[draw]).assign_coords(chain=[0], draw=[0])
+    return replace(fit, draws=xr.DataTree.from_dict({fit.group: one}))
+
+
+def _as_answers(fit: Fit, drawn: NDArray[np.float64]) -> NDArray[Any]:
+    """What was drawn in the form in which a survey has it: successes, levels, whole numbers."""
+    if fit.levels is not None:
+        chosen = drawn.reshape(len(fit.levels), -1).argmax(axis=0)
+        levels: NDArray[Any] = pd.Index(fit.levels).to_numpy()
+        return levels[chosen]
+    if fit.observed is not None and fit.observed.trials is not None:
+        drawn = drawn * fit.observed.trials  # they are drawn as shares
+    return drawn if fit.family == "gaussian" else np.rint(drawn).astype(np.int64)
+
+
+def _with_outcome(fit: Fit, outcome: NDArray[Any]) -> pd.DataFrame:
+    """The survey with the outcome in its column, where it is one."""
+    assert fit.survey is not None
+    proportion = re.fullmatch(r"\w+\(\s*(.+?)\s*,.*\)", fit.outcome)  # p(successes, trials)
+    name = proportion[1] if proportion else fit.outcome
+    if name not in fit.survey.columns:
+        return fit.survey
+    values: Any = outcome
+    if fit.levels is not None:
+        values = pd.Categorical(outcome, categories=list(fit.levels), ordered=True)
+    return fit.survey.assign(**{name: values})
