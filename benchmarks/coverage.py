@@ -18,7 +18,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 import mrp
-from mrp import simulate
+from mrp import population
 from mrp.recovery.refits import DIAGNOSTICS, compared
 from mrp.recovery.result import Recovery
 
@@ -111,11 +111,11 @@ def from_the_model(surveys, processes=None, sampler=SAMPLER):
 def known_parameters(model, draws):
     """A fit whose draws are the parameters of `mrp.simulate_survey`, with new states in each."""
     fixed = {
-        "Intercept": simulate.INTERCEPT,
-        "age": simulate.AGE_EFFECTS[1:],
-        "education": simulate.EDUCATION_EFFECTS[1:],
-        "military": simulate.MILITARY_EFFECT,
-        "gender": simulate.WOMAN_EFFECT,
+        "Intercept": population.INTERCEPT,
+        "age": population.AGE_EFFECTS[1:],
+        "education": population.EDUCATION_EFFECTS[1:],
+        "military": population.MILITARY_EFFECT,
+        "gender": population.WOMAN_EFFECT,
         "1|state_sigma": 0.35,
         "gender|state_sigma": 0.20,
         "state_cor": 0.3,

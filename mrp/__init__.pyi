@@ -15,9 +15,9 @@ from .estimates import Estimates
 from .fit import Fit, load_fit
 from .model.model import Model
 from .model.priors import priors
+from .population import simulate_survey
 from .recovery.run import recover
-from .recovery.surveys import fake_surveys
-from .simulate import simulate_survey
+from .recovery.surveys import simulate
 from .stacking import concat
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "concat",
     "datagrid",
     "errors",
-    "fake_surveys",
     "load_dataset",
     "load_fit",
     "poststratify",
@@ -40,6 +39,7 @@ __all__ = [
     "priors",
     "recover",
     "sensitivity",
+    "simulate",
     "simulate_survey",
     "slopes",
     "testing",

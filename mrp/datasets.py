@@ -103,7 +103,7 @@ def load_dataset(name: DatasetName) -> pd.DataFrame:
     .. [1] Cooperative Election Study 2020, as prepared by Ornstein (2023),
        doi:10.1007/978-3-031-12982-7_5.
     .. [2] Rainey (2015), doi:10.1016/j.electstud.2014.10.008, from the R package crdata.
-    .. [3] `mrp.simulate.simulate_survey` with its default arguments.
+    .. [3] `mrp.population.simulate_survey` with its default arguments.
 
     Examples
     --------

@@ -21,7 +21,7 @@ import pytest
 from mrp import datasets
 from mrp.datasets import AGE, DATASETS, EDUCATION, DatasetName, load_dataset
 from mrp.errors import DataError, RequestError
-from mrp.simulate import SIZES, simulate_survey
+from mrp.population import SIZES, simulate_survey
 
 Loader = Callable[[DatasetName], pd.DataFrame]
 

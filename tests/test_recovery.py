@@ -123,7 +123,7 @@ def test_table_has_a_row_for_each_survey_and_estimate(instant):
 def test_estimates_and_truths_are_those_of_each_survey_refitted_by_hand(instant):
     model = made()
     table = recovered(model, {"states": states}, log_likelihood=False, seed=9).table
-    for k, fake in enumerate(mrp.fake_surveys(model, surveys=5, seed=9)):
+    for k, fake in enumerate(mrp.simulate(model, surveys=5, seed=9)):
         own = table[table["survey"] == k].set_index("label")
         fit = model.with_outcome(fake.outcome).sample(
             draws=20, tune=500, chains=2, target_accept=0.95, progress=False,
@@ -215,7 +215,7 @@ def test_refits_have_the_priors_that_parameters_were_drawn_from(instant, priors)
 def test_refits_have_the_fake_outcomes(instant):
     model = made()
     recovered(model, seed=6)
-    for fake, refitted in zip(mrp.fake_surveys(model, surveys=5, seed=6), instant, strict=True):
+    for fake, refitted in zip(mrp.simulate(model, surveys=5, seed=6), instant, strict=True):
         assert refitted.outcome.values.tolist() == fake.outcome.tolist()
 
 

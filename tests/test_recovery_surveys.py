@@ -68,7 +68,7 @@ def posterior(family):
 @pytest.mark.parametrize("family", MODELS)
 def test_outcome_is_one_that_the_model_can_be_refitted_to(family):
     model = made(family)
-    for fake in mrp.fake_surveys(model, surveys=5, seed=3):
+    for fake in mrp.simulate(model, surveys=5, seed=3):
         refitted = model.with_outcome(fake.outcome)
         assert refitted.outcome.values.shape == (len(SURVEY),)
 
@@ -76,7 +76,7 @@ def test_outcome_is_one_that_the_model_can_be_refitted_to(family):
 @pytest.mark.parametrize("family", MODELS)
 def test_truth_is_one_draw_whose_survey_has_the_new_outcome(family):
     model = made(family)
-    fake = mrp.fake_surveys(model, surveys=1, seed=3)[0]
+    fake = mrp.simulate(model, surveys=1, seed=3)[0]
     assert fake.truth.parameters.sizes["chain"] == fake.truth.parameters.sizes["draw"] == 1
     column = fake.truth.survey[COLUMN[family]]
     assert list(column) == list(fake.outcome)
@@ -95,7 +95,7 @@ def test_outcomes_are_around_what_the_truth_expects(family):
     """Over respondents and surveys, deviations from the expected outcome average to zero."""
     fit = posterior(family)
     z = []
-    for fake in mrp.fake_surveys(fit, surveys=12, seed=8):
+    for fake in mrp.simulate(fit, surveys=12, seed=8):
         expected = mrp.predictions(fake.truth).source.values
         if fit.levels is None:
             mean = expected(np.arange(len(SURVEY)))[:, 0]
@@ -111,7 +111,7 @@ def test_outcomes_are_around_what_the_truth_expects(family):
 def test_outcomes_of_a_fit_come_from_its_draws():
     fit = posterior("bernoulli")
     known = {float(x) for x in fit.parameters["Intercept"].to_numpy().ravel()}
-    fakes = mrp.fake_surveys(fit, surveys=50, seed=2)
+    fakes = mrp.simulate(fit, surveys=50, seed=2)
     drawn = [float(fake.truth.parameters["Intercept"].item()) for fake in fakes]
     assert set(drawn) == known
     assert fit.parameters["Intercept"].sizes["draw"] == 5
@@ -120,7 +120,7 @@ def test_outcomes_of_a_fit_come_from_its_draws():
 def test_draw_of_a_fit_is_the_same_in_all_parameters():
     fit = posterior("bernoulli")
     stacked = fit.parameters.stack(sample=("chain", "draw"))
-    for fake in mrp.fake_surveys(fit, surveys=5):
+    for fake in mrp.simulate(fit, surveys=5):
         own = fake.truth.parameters.isel(chain=0, draw=0)
         (at,) = np.flatnonzero(stacked["Intercept"].to_numpy() == own["Intercept"].item())
         one = stacked.isel(sample=at)
@@ -129,14 +129,14 @@ def test_draw_of_a_fit_is_the_same_in_all_parameters():
 
 def test_trials_may_be_a_number_in_the_formula():
     model = mrp.Model("p(successes, 4) ~ 1 + (1 | state)", SURVEY, family="binomial", priors=PRIORS)
-    outcome = mrp.fake_surveys(model, surveys=1)[0].outcome
+    outcome = mrp.simulate(model, surveys=1)[0].outcome
     assert outcome.dtype == np.int64
     assert 0 <= outcome.min() <= outcome.max() <= 4
 
 
 def test_outcome_that_is_a_level_is_yes_or_no():
     model = mrp.Model("party[left] ~ 1", SURVEY, family="bernoulli", priors=PRIORS)
-    fake = mrp.fake_surveys(model, surveys=1)[0]
+    fake = mrp.simulate(model, surveys=1)[0]
     assert set(fake.outcome) <= {0, 1}
     assert model.with_outcome(fake.outcome).outcome.values.tolist() == fake.outcome.tolist()
 
@@ -152,7 +152,7 @@ def same(one, other):
 
 @pytest.mark.parametrize("source", [made, posterior])
 def test_survey_depends_on_seed_and_number_only(source):
-    few, many = (mrp.fake_surveys(source("bernoulli"), surveys=n, seed=4) for n in (3, 30))
+    few, many = (mrp.simulate(source("bernoulli"), surveys=n, seed=4) for n in (3, 30))
     assert all(same(one, other) for one, other in zip(few, many, strict=False))
     assert same(many[2], many[2])
     assert same(many[-1], many[29])
@@ -160,8 +160,8 @@ def test_survey_depends_on_seed_and_number_only(source):
 
 @pytest.mark.parametrize("source", [made, posterior])
 def test_surveys_of_other_seeds_and_numbers_differ(source):
-    fakes = mrp.fake_surveys(source("poisson"), surveys=4, seed=4)
-    other = mrp.fake_surveys(source("poisson"), surveys=4, seed=5)
+    fakes = mrp.simulate(source("poisson"), surveys=4, seed=4)
+    other = mrp.simulate(source("poisson"), surveys=4, seed=5)
     outcomes = [fake.outcome.tolist() for fake in (*fakes, *other)]
     assert len({tuple(outcome) for outcome in outcomes}) == 8
 
@@ -169,15 +169,15 @@ def test_surveys_of_other_seeds_and_numbers_differ(source):
 def test_new_outcomes_do_not_depend_on_the_old_one():
     model = made("bernoulli")
     other = model.with_outcome(1 - SURVEY["y"])
-    assert same(*(mrp.fake_surveys(each, surveys=1)[0] for each in (model, other)))
+    assert same(*(mrp.simulate(each, surveys=1)[0] for each in (model, other)))
 
 
 def test_surveys_are_counted_and_say_where_they_come_from():
-    fakes = mrp.fake_surveys(made("bernoulli"), surveys=7)
+    fakes = mrp.simulate(made("bernoulli"), surveys=7)
     assert len(fakes) == len(list(fakes)) == 7
     assert [fake.number for fake in fakes] == list(range(7))
     assert repr(fakes) == "7 fake surveys, parameters from the prior"
-    of_fit = mrp.fake_surveys(posterior("bernoulli"), surveys=2)
+    of_fit = mrp.simulate(posterior("bernoulli"), surveys=2)
     assert repr(of_fit) == "2 fake surveys, parameters from posterior draws of a fit"
 
 
@@ -185,7 +185,7 @@ def test_surveys_are_counted_and_say_where_they_come_from():
 
 
 def test_number_that_there_is_not_is_an_index_error():
-    fakes = mrp.fake_surveys(made("bernoulli"), surveys=2)
+    fakes = mrp.simulate(made("bernoulli"), surveys=2)
     with pytest.raises(IndexError, match=exactly("there are 2 fake surveys, got number 2")):
         fakes[2]
 
@@ -197,16 +197,16 @@ def test_flat_prior_is_refused_at_once():
         "as priors={'age': 'normal(0, 1)'}."
     )
     with raises(PriorError, message):
-        mrp.fake_surveys(model)
+        mrp.simulate(model)
 
 
 def test_fit_without_its_survey_is_refused():
     message = (
-        "`fake_surveys` needs the survey and its outcome, as this fit was saved without them. Save "
+        "`simulate` needs the survey and its outcome, as this fit was saved without them. Save "
         "the fit with include_survey=True, or sample the model again."
     )
     with raises(DataError, message):
-        mrp.fake_surveys(replace(posterior("bernoulli"), survey=None))
+        mrp.simulate(replace(posterior("bernoulli"), survey=None))
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_fit_without_its_survey_is_refused():
 )
 def test_impossible_numbers_are_refused(options, message):
     with raises(RequestError, message):
-        mrp.fake_surveys(made("bernoulli"), **options)
+        mrp.simulate(made("bernoulli"), **options)
 
 
 def test_source_that_is_neither_model_nor_fit_is_refused():
@@ -229,18 +229,18 @@ def test_source_that_is_neither_model_nor_fit_is_refused():
         "its draws, got DataFrame."
     )
     with raises(RequestError, message):
-        mrp.fake_surveys(SURVEY)
+        mrp.simulate(SURVEY)
 
 
 def test_fakes_of_a_fit_do_not_carry_what_the_sampler_said():
     fit = posterior("bernoulli")
     stats = xr.Dataset({"lp": (("chain", "draw"), np.zeros((2, 5)))})
     tree = xr.DataTree.from_dict({"posterior": fit.parameters, "sample_stats": stats})
-    fakes = mrp.fake_surveys(replace(fit, draws=tree))
+    fakes = mrp.simulate(replace(fit, draws=tree))
     assert isinstance(fakes, FakeSurveys)
     assert list(fakes.source.draws.children) == ["posterior"]
 
 
 def test_fake_fit_of_small_survey_is_enough():
     fit = fake_fit("y ~ 1", SURVEY[:3], family="bernoulli")
-    assert len(mrp.fake_surveys(fit, surveys=1)[0].outcome) == 3
+    assert len(mrp.simulate(fit, surveys=1)[0].outcome) == 3

@@ -32,7 +32,7 @@ from mrp.recovery.refits import (
     with_same_priors,
 )
 from mrp.recovery.result import Recovery
-from mrp.recovery.surveys import Source, fake_surveys
+from mrp.recovery.surveys import Source, simulate
 
 
 def recover(
@@ -54,7 +54,7 @@ def recover(
 ) -> Recovery:
     """Refit fake surveys, and compare what is estimated with what is true.
 
-    Each fake survey (`mrp.fake_surveys`) is fitted by the model, with the priors that it has, and
+    Each fake survey (`mrp.simulate`) is fitted by the model, with the priors that it has, and
     every estimand is computed twice by the same function: from the posterior, and from the one draw
     of true parameters. From the prior of the model this is simulation-based calibration: the truth
     is then one more draw from the posterior, so that its rank among posterior draws is uniform and
@@ -74,7 +74,7 @@ def recover(
         What is refitted: by default the source, if it is a Model. A Fit needs one, as it keeps no
         priors.
     surveys, seed
-        As in `mrp.fake_surveys`. More surveys later start with the same ones.
+        As in `mrp.simulate`. More surveys later start with the same ones.
     draws, tune, chains, target_accept
         As in `Model.sample`.
     rank_draws
@@ -128,7 +128,7 @@ def recover(
     """
     sampler = Sampler(draws, tune, chains, target_accept)
     _check(sampler, rank_draws, processes)
-    fakes = fake_surveys(source, surveys=surveys, seed=seed)
+    fakes = simulate(source, surveys=surveys, seed=seed)
     refitted = _model(source, model)
     if isinstance(source, Model):
         fakes = replace(fakes, source=_without_caches(source))

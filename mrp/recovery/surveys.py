@@ -104,7 +104,7 @@ class FakeSurveys:
         return f"{self.number} fake surveys, parameters from {origin(self.source)}"
 
 
-def fake_surveys(source: Source, *, surveys: int = 100, seed: int = 1) -> FakeSurveys:
+def simulate(source: Source, *, surveys: int = 100, seed: int = 1) -> FakeSurveys:
     """Surveys of the same respondents with outcomes drawn from known parameters.
 
     For each survey one vector of parameters is drawn, and from it an outcome for every respondent:
@@ -138,7 +138,7 @@ def fake_surveys(source: Source, *, surveys: int = 100, seed: int = 1) -> FakeSu
     >>> import mrp
     >>> survey = mrp.load_dataset("simulated_survey")
     >>> model = mrp.Model("defund ~ age + (1 | state)", survey, family="bernoulli")
-    >>> fakes = mrp.fake_surveys(model, surveys=3)
+    >>> fakes = mrp.simulate(model, surveys=3)
     >>> [int(fake.outcome.sum()) for fake in fakes] == [int(fake.outcome.sum()) for fake in fakes]
     True
     >>> len(mrp.avg_predictions(fakes[0].truth, by="age"))
@@ -154,7 +154,7 @@ def fake_surveys(source: Source, *, surveys: int = 100, seed: int = 1) -> FakeSu
     if isinstance(source, Model):
         source.sample_prior(draws=1, seed=0)  # refuses flat priors now
         return FakeSurveys(source, int(surveys), int(seed))
-    observed_of(source, "fake_surveys")  # refuses a fit without its survey
+    observed_of(source, "simulate")  # refuses a fit without its survey
     lean = xr.DataTree.from_dict({source.group: source.parameters})
     return FakeSurveys(replace(source, draws=lean, info={}), int(surveys), int(seed))
 
@@ -174,7 +174,7 @@ def fake(parameters: Fit, number: int, seed: int) -> FakeSurvey:
     predictive = predictions(parameters, kind="predictive", seed=seed).source
     drawn = predictive.values(np.arange(predictive.n))[:, 0]
     outcome = _as_answers(parameters, drawn)
-    known = observed_of(parameters, "fake_surveys")
+    known = observed_of(parameters, "simulate")
     observed = replace(known, values=outcome_values(outcome, known))
     truth = replace(parameters, survey=_with_outcome(parameters, outcome), observed=observed)
     return FakeSurvey(number, outcome, truth)

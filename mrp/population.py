@@ -157,7 +157,7 @@ def simulate_survey(
 
 
 def write_bundled(folder: Path) -> None:
-    """Write the simulated datasets that the package bundles: `python -m mrp.simulate data`.
+    """Write the simulated datasets that the package bundles: `python -m mrp.population data`.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ import pytest
 
 from mrp.datasets import AGE, EDUCATION
 from mrp.errors import RequestError
-from mrp.simulate import SIZES, SimulatedSurvey, simulate_survey, write_bundled
+from mrp.population import SIZES, SimulatedSurvey, simulate_survey, write_bundled
 
 
 @pytest.fixture(scope="module")
