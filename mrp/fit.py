@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
 from mrp import calls, coefficients
 from mrp.coefficients import Coefficients
@@ -140,6 +141,24 @@ class Fit:
     def parameters(self) -> xr.Dataset:
         """The draws of the parameters, dims chain and draw first."""
         return self.draws[self.group].to_dataset()
+
+    def auxiliary(self, name: str, needed_by: str, advice: str = "") -> NDArray[np.float64]:
+        """Draws (draws,) of the family's parameter besides the mean, for something that needs it.
+
+        Parameters
+        ----------
+        name
+            "sigma" or "alpha".
+        needed_by, advice
+            What the message begins and ends with where the draws, made elsewhere, lack it.
+        """
+        if name not in self.parameters:
+            raise FitError(
+                f"{needed_by} needs draws of {name!r}, which this fit lacks. "
+                f"Available: {listing(self.parameters.data_vars)}. {advice}".rstrip()
+            )
+        draws: NDArray[np.float64] = self.parameters[name].transpose("chain", "draw").to_numpy()
+        return draws.ravel()
 
     @cached_property
     def coefficients(self) -> Coefficients:

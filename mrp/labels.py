@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from mrp.errors import RequestError, listing
 
+MOST_COLORS = 7
+"""Values of a label that pictures tell apart by colour."""
+
 
 def names_of(labels: pd.DataFrame) -> list[str]:
     """A name for each row: its labels in one string; ``b1`` where there are none."""

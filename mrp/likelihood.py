@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, log_ndtr
 
 from mrp.design import unique_rows
-from mrp.errors import DataError, FitError, RequestError, listing
+from mrp.errors import DataError, RequestError
 from mrp.fit import RESPONDENT, Fit
 from mrp.levels import probabilities
 from mrp.links import Link, inverse
@@ -34,6 +34,9 @@ Density = Callable[[Floats, Floats, Floats], Floats]
 
 SMALL = -30.0
 """Linear predictor below which, under cloglog, log p is the linear predictor to all digits."""
+
+NEEDED = ("The log likelihood", "Add them to the draws that Fit.from_draws is given.")
+"""What an error says before and after the draws that are missing."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,7 @@ def _times(count: Floats, log: Floats) -> Floats:
 
 
 def _gaussian(fit: Fit) -> Density:
-    sigma, mean_of = _auxiliary(fit, "sigma"), inverse(fit.link)
+    sigma, mean_of = fit.auxiliary("sigma", *NEEDED), inverse(fit.link)
     constant = np.log(sigma) + 0.5 * np.log(2 * np.pi)
     return lambda eta, y, trials: -0.5 * ((y - mean_of(eta)) / sigma) ** 2 - constant
 
@@ -196,7 +199,7 @@ def _poisson(fit: Fit) -> Density:
 
 
 def _negativebinomial(fit: Fit) -> Density:
-    alpha = _auxiliary(fit, "alpha")
+    alpha = fit.auxiliary("alpha", *NEEDED)
 
     def density(eta: Floats, y: Floats, trials: Floats) -> Floats:
         log_mean, mean = _mean(eta, fit.link)
@@ -225,18 +228,6 @@ def _at_level(levels: int) -> Density:
         return result
 
     return density
-
-
-def _auxiliary(fit: Fit, name: str) -> Floats:
-    """Draws (draws,) of the family's parameter besides the mean."""
-    if name not in fit.parameters:
-        raise FitError(
-            f"The log likelihood needs draws of {name!r}, which this fit lacks. Available: "
-            f"{listing(fit.parameters.data_vars)}. Add them to the draws that Fit.from_draws is "
-            f"given."
-        )
-    values: Floats = fit.parameters[name].transpose("chain", "draw").to_numpy().ravel()
-    return values
 
 
 def _log_choose(n: Floats, k: Floats) -> Floats:

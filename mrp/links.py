@@ -7,7 +7,7 @@ row of every draw, where a second array of that size costs as much as the arithm
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +31,7 @@ def inverse(link: Link) -> InverseLink:
     >>> inverse("logit")(np.zeros(1))
     array([0.5])
     """
-    if link not in get_args(Link):
-        raise RequestError(unknown("link", "be the name of a link function", link, get_args(Link)))
-    return _INVERSES[link]
+    return _named(link, _INVERSES)
 
 
 def complement(link: Link) -> InverseLink:
@@ -49,11 +47,32 @@ def complement(link: Link) -> InverseLink:
     >>> complement("logit")(np.full(1, 50.0)) > 0
     array([ True])
     """
-    if link not in _COMPLEMENTS:
-        raise RequestError(
-            unknown("link", "be the name of a link to probabilities", link, list(_COMPLEMENTS))
-        )
-    return _COMPLEMENTS[link]
+    return _named(link, _COMPLEMENTS, "link to probabilities")
+
+
+def derivative(link: Link) -> InverseLink:
+    """Derivative of the inverse of a link function, in a new array.
+
+    Parameters
+    ----------
+    link
+        "identity", "log", "logit", "probit" or "cloglog".
+
+    Examples
+    --------
+    >>> derivative("logit")(np.zeros(1))
+    array([0.25])
+    """
+    return _named(link, _DERIVATIVES)
+
+
+def _named(
+    link: Link, functions: Mapping[Link, InverseLink], kind: str = "link function"
+) -> InverseLink:
+    """The function of a link, or an error that names those there are."""
+    if link not in functions:
+        raise RequestError(unknown("link", f"be the name of a {kind}", link, list(functions)))
+    return functions[link]
 
 
 def _identity(eta: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -95,24 +114,6 @@ _INVERSES: Mapping[Link, InverseLink] = {
     "probit": _probit,
     "cloglog": _cloglog,
 }
-
-
-def derivative(link: Link) -> InverseLink:
-    """Derivative of the inverse of a link function, in a new array.
-
-    Parameters
-    ----------
-    link
-        "identity", "log", "logit", "probit" or "cloglog".
-
-    Examples
-    --------
-    >>> derivative("logit")(np.zeros(1))
-    array([0.25])
-    """
-    if link not in get_args(Link):
-        raise RequestError(unknown("link", "be the name of a link function", link, get_args(Link)))
-    return _DERIVATIVES[link]
 
 
 def _logit_derivative(eta: NDArray[np.float64]) -> NDArray[np.float64]:

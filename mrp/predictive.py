@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mrp.errors import DataError, FitError, RequestError, listing
+from mrp.errors import DataError, RequestError, listing
 from mrp.fit import Fit
 from mrp.prediction import RowDraws
 
@@ -95,11 +95,11 @@ def _sampler(fit: Fit, data: pd.DataFrame, argument: str) -> Sampler:
         trials = _trials(fit, data, argument)
         return lambda rng, p, row: rng.binomial(trials[row], p) / trials[row]
     if fit.family == "gaussian":
-        sigma = _auxiliary(fit, "sigma")
+        sigma = fit.auxiliary("sigma", "`kind='predictive'`")
         return lambda rng, mean, row: rng.normal(mean, sigma)
     if fit.family == "poisson":
         return _count(lambda rng, mean: mean)
-    alpha = _auxiliary(fit, "alpha")
+    alpha = fit.auxiliary("alpha", "`kind='predictive'`")
     return _count(lambda rng, mean: rng.gamma(alpha, mean / alpha))
 
 
@@ -128,17 +128,6 @@ def _one_level(levels: int) -> Sampler:
         return np.equal(chosen, np.arange(levels)[:, None]).ravel()
 
     return sample
-
-
-def _auxiliary(fit: Fit, name: str) -> Floats:
-    """Draws (draws,) of the family's parameter besides the mean."""
-    if name not in fit.parameters:
-        raise FitError(
-            f"`kind='predictive'` needs draws of {name!r}, which this fit lacks. "
-            f"Available: {listing(fit.parameters.data_vars)}."
-        )
-    values: Floats = fit.parameters[name].transpose("chain", "draw").to_numpy().ravel()
-    return values
 
 
 def _trials(fit: Fit, data: pd.DataFrame, argument: str) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mrp.design import unique_rows
-from mrp.errors import DataError, FitError, RequestError, listing
+from mrp.errors import DataError, RequestError
 from mrp.estimands.context import By, Context, check_by, context
 from mrp.estimates import Estimates
 from mrp.fit import Fit
@@ -165,11 +165,11 @@ def _sampler(fit: Fit) -> Sampler:
     if fit.family in ("bernoulli", "binomial"):
         return _successes
     if fit.family == "gaussian":
-        sigma = _auxiliary(fit, "sigma")
+        sigma = fit.auxiliary("sigma", "`pp_check`")
         return lambda rng, mean, n, trials: rng.normal(n * mean, np.sqrt(n) * sigma)
     if fit.family == "poisson":
         return lambda rng, mean, n, trials: rng.poisson(n * _positive(mean)).astype(np.float64)
-    alpha = _auxiliary(fit, "alpha")
+    alpha = fit.auxiliary("alpha", "`pp_check`")
     return lambda rng, mean, n, trials: rng.poisson(
         # counts around a gamma rate; rates of n respondents add up to a gamma of n times the shape
         rng.gamma(n * alpha, _positive(mean) / alpha)
@@ -213,14 +213,3 @@ def _positive(mean: Floats) -> Floats:
             f"identity link they may be negative. Use the log link."
         )
     return mean
-
-
-def _auxiliary(fit: Fit, name: str) -> Floats:
-    """Draws (draws,) of the family's parameter besides the mean."""
-    if name not in fit.parameters:
-        raise FitError(
-            f"`pp_check` needs draws of {name!r}, which this fit lacks. "
-            f"Available: {listing(fit.parameters.data_vars)}."
-        )
-    values: Floats = fit.parameters[name].transpose("chain", "draw").to_numpy().ravel()
-    return values

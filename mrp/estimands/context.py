@@ -19,6 +19,7 @@ from mrp.estimands.quantities import ByLevel, Transformed, split_levels
 from mrp.estimates import RESULTS, Estimates, Made, estimates
 from mrp.fit import Fit
 from mrp.frames import Weights, as_pandas, check_new_groups, grouping, weights_of
+from mrp.labels import MOST_COLORS
 from mrp.levels import probabilities
 from mrp.links import inverse
 from mrp.prediction import RowDraws, average, predict
@@ -31,8 +32,6 @@ By = Any
 """Columns that make groups, or a table that maps their values to labels in its column ``by``."""
 LEVEL = "group"
 """Column that names the outcome's level, where it has several."""
-MOST_COLORED = 7
-"""Levels that pictures tell apart by colour."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ class Context:
         if self.transform is not None:
             quantity = Transformed(quantity, self.transform)
         about = {"verb": verb, "quantity": what, "type": self.type, "group": self.fit.group}
-        if len(labels.columns) and len(self.levels or ()) in range(1, MOST_COLORED + 1):
+        if len(labels.columns) and len(self.levels or ()) in range(1, MOST_COLORS + 1):
             about["color"] = LEVEL
         labels = _with_levels(labels, self.levels)
         return estimates(labels, quantity, self.fit.coefficients.chains, about)

@@ -87,21 +87,6 @@ def slopes(
            term contrast
     0  military    dY/dX
     """
-    if by is not None:
-        return avg_slopes(
-            fit,
-            variables=variables,
-            newdata=newdata,
-            by=by,
-            wts=wts,
-            slope=slope,
-            eps=eps,
-            type=type,
-            transform=transform,
-            re_formula=re_formula,
-            new_levels=new_levels,
-            seed=seed,
-        )
     asked = context(
         fit,
         newdata,
@@ -112,6 +97,8 @@ def slopes(
         new_levels=new_levels,
         seed=seed,
     )
+    if by is not None:
+        return _averaged(asked, variables, by, slope, eps)
     rows = row_labels(asked.data, PAIR)
     planned = _planned(asked, variables, slope, eps)
     labels = [labelled_by(rows, dict(zip(PAIR, named, strict=True))) for named, _ in planned]
@@ -169,6 +156,16 @@ def avg_slopes(
         new_levels=new_levels,
         seed=seed,
     )
+    return _averaged(asked, variables, by, slope, eps)
+
+
+def _averaged(
+    asked: Context,
+    variables: Variables | None,
+    by: By | None,
+    slope: SlopeName,
+    eps: float | None,
+) -> Estimates:
     check_by(by, PAIR)
     codes, groups = asked.groups(by)
     planned = _planned(asked, variables, slope, eps)
@@ -178,7 +175,7 @@ def avg_slopes(
         np.concatenate(averages),
         pd.concat(labels, ignore_index=True),
         "avg_slopes",
-        f"average {slope} of {fit.outcome}",
+        f"average {slope} of {asked.fit.outcome}",
     )
 
 

@@ -108,20 +108,6 @@ def predictions(
     >>> len(mrp.predictions(fit, newdata=grid))
     2
     """
-    if by is not None:
-        return avg_predictions(
-            fit,
-            newdata=newdata,
-            variables=variables,
-            by=by,
-            wts=wts,
-            type=type,
-            kind=kind,
-            transform=transform,
-            re_formula=re_formula,
-            new_levels=new_levels,
-            seed=seed,
-        )
     asked = context(
         fit,
         newdata,
@@ -133,6 +119,8 @@ def predictions(
         new_levels=new_levels,
         seed=seed,
     )
+    if by is not None:
+        return _averaged_predictions(asked, variables, by, "avg_predictions")
     rows = row_labels(asked.data, PAIR)
     if variables is None:
         return asked.estimates_of_rows(asked.predict(), rows, "predictions", fit.outcome)
@@ -198,8 +186,7 @@ def avg_predictions(
         new_levels=new_levels,
         seed=seed,
     )
-    settings = [{}] if variables is None else asked.settings(variables)
-    return _averaged_predictions(asked, settings, by, "avg_predictions")
+    return _averaged_predictions(asked, variables, by, "avg_predictions")
 
 
 def poststratify(
@@ -275,7 +262,7 @@ def poststratify(
         seed=seed,
         argument="frame",
     )
-    result = _averaged_predictions(asked, [{}], by, "poststratify")
+    result = _averaged_predictions(asked, None, by, "poststratify")
     columns = [name for name in columns_of(by) if name in asked.data.columns]
     if wts is not None:
         # a table groups areas together, so they are averaged across
@@ -337,21 +324,6 @@ def comparisons(
     ['Woman - Man', 'Woman - Man']
     """
     formula, averaged = formula_of(comparison)
-    if by is not None or averaged:
-        return avg_comparisons(
-            fit,
-            variables=variables,
-            newdata=newdata,
-            by=by,
-            wts=wts,
-            comparison=comparison,
-            cross=cross,
-            type=type,
-            transform=transform,
-            re_formula=re_formula,
-            new_levels=new_levels,
-            seed=seed,
-        )
     asked = context(
         fit,
         newdata,
@@ -363,6 +335,9 @@ def comparisons(
         seed=seed,
     )
     contrasts = _contrasts(asked.fit, variables, cross=cross)
+    what = f"{_name(comparison)} in {fit.outcome}"
+    if by is not None or averaged:
+        return _averaged_comparisons(asked, contrasts, by, formula, what, cross=cross)
     predicted = _Settings(asked)
     rows = row_labels(asked.data, PAIR)
     parts, labels = [], []
@@ -370,7 +345,6 @@ def comparisons(
         hi, lo = (predicted.rows(side) for side in _sides(pairs))
         parts.append(Contrast(hi, lo, formula))
         labels.append(labelled_by(rows, _named_contrast(pairs, formula, cross, averaged=False)))
-    what = f"{_name(comparison)} in {fit.outcome}"
     return asked.estimates_of_rows(
         Stacked(tuple(parts)), pd.concat(labels, ignore_index=True), "comparisons", what
     )
@@ -429,26 +403,8 @@ def avg_comparisons(
         seed=seed,
     )
     contrasts = _contrasts(asked.fit, variables, cross=cross)
-    check_by(by, _label_columns(contrasts[0], cross=cross))
-    codes, groups = asked.groups(by)
-    predicted = _Settings(asked)
-    averages, labels = [], []
-    for pairs in contrasts:
-        sides = _sides(pairs)
-        if formula.of_averages:
-            hi, lo = (predicted.averages(side, codes, len(groups)) for side in sides)
-            averages.append(formula.function(hi, lo))
-        else:
-            hi_rows, lo_rows = (predicted.rows(side) for side in sides)
-            quantity = Contrast(hi_rows, lo_rows, formula)
-            averages.append(asked.average(quantity, codes, len(groups)))
-        labels.append(labelled_by(groups, _named_contrast(pairs, formula, cross, averaged=True)))
-    return asked.estimates_of_averages(
-        np.concatenate(averages),
-        pd.concat(labels, ignore_index=True),
-        "avg_comparisons",
-        f"average {_name(comparison)} in {fit.outcome}",
-    )
+    what = f"{_name(comparison)} in {fit.outcome}"
+    return _averaged_comparisons(asked, contrasts, by, formula, what, cross=cross)
 
 
 class _Settings:
@@ -512,8 +468,9 @@ def _name(comparison: Comparison) -> str:
 
 
 def _averaged_predictions(
-    asked: Context, settings: list[Setting], by: By | None, verb: str
+    asked: Context, variables: Variables | None, by: By | None, verb: str
 ) -> Estimates:
+    settings = [{}] if variables is None else asked.settings(variables)
     check_by(by)
     by = _without(by, set(settings[0]))
     codes, groups = asked.groups(by)
@@ -524,6 +481,37 @@ def _averaged_predictions(
         pd.concat(labels, ignore_index=True),
         verb,
         f"average {asked.fit.outcome}",
+    )
+
+
+def _averaged_comparisons(
+    asked: Context,
+    contrasts: list[tuple[Pair, ...]],
+    by: By | None,
+    formula: Formula,
+    what: str,
+    *,
+    cross: bool,
+) -> Estimates:
+    check_by(by, _label_columns(contrasts[0], cross=cross))
+    codes, groups = asked.groups(by)
+    predicted = _Settings(asked)
+    averages, labels = [], []
+    for pairs in contrasts:
+        sides = _sides(pairs)
+        if formula.of_averages:
+            hi, lo = (predicted.averages(side, codes, len(groups)) for side in sides)
+            averages.append(formula.function(hi, lo))
+        else:
+            hi_rows, lo_rows = (predicted.rows(side) for side in sides)
+            quantity = Contrast(hi_rows, lo_rows, formula)
+            averages.append(asked.average(quantity, codes, len(groups)))
+        labels.append(labelled_by(groups, _named_contrast(pairs, formula, cross, averaged=True)))
+    return asked.estimates_of_averages(
+        np.concatenate(averages),
+        pd.concat(labels, ignore_index=True),
+        "avg_comparisons",
+        f"average {what}",
     )
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mrp.errors import RequestError, listing, unknown
 from mrp.estimates import Estimates
 from mrp.intervals import Probabilities, in_words
-from mrp.labels import names_of, telling
+from mrp.labels import MOST_COLORS, names_of, telling
 
 Floats = NDArray[np.float64]
 Reference = Mapping[str, "Mapping[Any, Any] | pd.Series"] | pd.DataFrame
@@ -33,8 +33,6 @@ GRID = 512
 """Number of points at which a density is known."""
 TIED = 9
 """Decimals up to which means of rows are the same."""
-MOST_COLORS = 7
-"""Colours that can still be told apart."""
 DODGE = 0.7
 """Share of a row over which intervals of several colours are spread."""
 
