@@ -30,7 +30,7 @@ from mrp.coefficients import (
 from mrp.design import Block, Design, Term
 from mrp.errors import FitError, RequestError, listing, unknown
 from mrp.estimates import RESULTS, Estimates, Made, estimates
-from mrp.levels import KINDS, THRESHOLD, level_parameters
+from mrp.levels import KINDS, THRESHOLD, level_parameters, threshold_names
 
 if TYPE_CHECKING:
     from mrp.fit import Fit
@@ -115,8 +115,8 @@ def _has_thresholds(fit: Fit) -> bool:
 
 def _thresholds(parameters: xr.Dataset) -> Rows:
     found = _rows(parameters[THRESHOLD], {})
-    names = [f"{THRESHOLD}[{label}]" for label in found.labels.pop(THRESHOLD)]
-    return Rows(found.labels.assign(term=names), found.draws)
+    labels = found.labels.drop(columns=THRESHOLD)
+    return Rows(labels.assign(term=threshold_names(len(labels))), found.draws)
 
 
 def _population(fit: Fit) -> list[Rows]:

@@ -90,6 +90,17 @@ class LevelParameters:
         return coords
 
 
+def threshold_names(count: int) -> list[str]:
+    """Names of single thresholds, from the lowest.
+
+    Examples
+    --------
+    >>> threshold_names(2)
+    ['threshold[0]', 'threshold[1]']
+    """
+    return [f"{THRESHOLD}[{k}]" for k in range(count)]
+
+
 NO_LEVELS = LevelParameters()
 """An outcome without levels."""
 

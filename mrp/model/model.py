@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from mrp.model.kernel.layout import Packed
 
 Engine = Literal["auto", "kernel", "pymc"]
+_BUILT = ("pymc", "bambi", "_packed")
+"""What a model builds when it is asked for, of its outcome and priors."""
 
 
 class Model:
@@ -117,11 +119,15 @@ class Model:
         )
         self._rows = self._design.rows(self._survey, argument="data")
         self._observe()
+        self._scale_priors()
 
     def _observe(self) -> None:
-        """Collect the outcome by design row and scale the priors by it."""
+        """Collect the outcome by design row."""
         check_outcome(self._family, self._outcome)
         self._observed = observe(self._rows, self._outcome, self._family, collapse=self._collapse)
+
+    def _scale_priors(self) -> None:
+        """Give every parameter its prior; some defaults are scaled by the outcome."""
         self._priors = resolve(
             self._asked,
             self._design,
@@ -132,7 +138,11 @@ class Model:
             centered=self._center_predictors,
         )
 
-    def with_outcome(self, values: Any) -> Model:
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what was built when it was asked for: a copy builds it again."""
+        return {name: value for name, value in vars(self).items() if name not in _BUILT}
+
+    def with_outcome(self, values: Any, *, keep_priors: bool = False) -> Model:
         """The same model of another outcome of the same respondents.
 
         Design rows are used again, so that refits (of simulated outcomes, or of several questions
@@ -143,6 +153,10 @@ class Model:
         values
             Outcome of each respondent (n,), in the survey's order: 0/1, successes, counts,
             measurements or levels. Trials stay as they are, and so do the levels.
+        keep_priors
+            Whether priors stay what they are. The default priors of counts and measurements are
+            otherwise scaled by the new outcome, as for any new question; for outcomes that were
+            simulated from this model's priors they should stay.
 
         Raises
         ------
@@ -159,12 +173,12 @@ class Model:
         """
         outcome = replace(self._outcome, values=outcome_values(values, self._outcome))
         other = copy.copy(self)
-        for made in ("pymc", "bambi", "_packed"):
-            other.__dict__.pop(made, None)
         other._outcome = outcome
         if outcome.name in self._survey.columns:
             other._survey = self._survey.assign(**{outcome.name: _as_column(outcome)})
         other._observe()
+        if not keep_priors:
+            other._scale_priors()
         return other
 
     def with_data(self, data: Any) -> Model:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from mrp.design import Block, Design, Term
 from mrp.errors import SHOWN, FormulaError, PriorError, unknown
-from mrp.levels import THRESHOLD
+from mrp.levels import THRESHOLD, threshold_names
 from mrp.links import Link
 from mrp.model.collapse import Observed
 from mrp.model.distributions import Prior, Support, fitted, make, together
@@ -43,7 +43,7 @@ def resolve(
         Whether the prior of the intercept or the thresholds is that of centred predictors.
     """
     _check_term_names(design, family)
-    by_path = _by_path(asked, design, family)
+    by_path = _by_path(asked, design, outcome, family)
     base = DEFAULTS[asked.defaults](design, observed, outcome, family, link)
     slots = list(_slots(base, design, outcome))
     chosen = {slot.path: _chosen(slot, _leading(slot, by_path)) for slot in slots}
@@ -102,8 +102,12 @@ def _slots(base: Priors, design: Design, outcome: Outcome) -> Iterator[_Slot]:
     for name, default in base.auxiliary.items():
         yield _Slot((name,), name, (name,), "positive", default)
     if base.threshold is not None:
-        labels = [f"{THRESHOLD}[{k}]" for k in range(len(outcome.levels or ()) - 1)]
-        yield _Slot((THRESHOLD,), THRESHOLD, tuple(labels), "real", base.threshold)
+        yield _Slot((THRESHOLD,), THRESHOLD, _thresholds(outcome), "real", base.threshold)
+
+
+def _thresholds(outcome: Outcome) -> tuple[str, ...]:
+    """Names of the thresholds between the levels of an ordered outcome."""
+    return tuple(threshold_names(len(outcome.levels or ()) - 1))
 
 
 def _leading(slot: _Slot, by_path: Mapping[Path, Choice]) -> list[Choice | None]:
@@ -180,9 +184,11 @@ def _own_parameters(family: Family) -> list[str]:
 # --- names ----------------------------------------------------------------------------------------
 
 
-def _by_path(asked: PriorChoices, design: Design, family: Family) -> dict[Path, Choice]:
+def _by_path(
+    asked: PriorChoices, design: Design, outcome: Outcome, family: Family
+) -> dict[Path, Choice]:
     """The choices by the path that they have in a model; every name is checked."""
-    plain = _plain_names(design, family)
+    plain = _plain_names(design, outcome, family)
     hidden = THRESHOLD in list(plain)[SHOWN:]
     no_intercept = f"Thresholds stand for it: `{THRESHOLD}`." if hidden else ""
     found: dict[Path, Choice] = {}
@@ -201,7 +207,7 @@ def _by_path(asked: PriorChoices, design: Design, family: Family) -> dict[Path, 
     return found
 
 
-def _plain_names(design: Design, family: Family) -> dict[str, Path]:
+def _plain_names(design: Design, outcome: Outcome, family: Family) -> dict[str, Path]:
     """Paths of the names that are no part of a mapping: classes, terms, coefficients."""
     names: dict[str, Path] = {}
     for term in design.terms:
@@ -214,6 +220,9 @@ def _plain_names(design: Design, family: Family) -> dict[str, Path]:
     names = {**names, **own}
     for label in _slope_names(design):
         names.setdefault(label, ("b", label))
+    if family.levels == "ordered":
+        for label in _thresholds(outcome):
+            names.setdefault(label, (label,))
     return names
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from mrp.design import Block, Design
-from mrp.levels import THRESHOLD
+from mrp.levels import THRESHOLD, threshold_names
 from mrp.model.distributions import Prior, make
 from mrp.model.prior_defaults import Path, Priors, group_terms
 from mrp.model.prior_resolution import cor_path, sd_path, slope_path
@@ -65,7 +65,7 @@ def _thresholds(prior: Prior, sources: Path) -> Iterator[Row]:
     """One row for thresholds that have the same prior, else one for each."""
     if all(value.ndim == 0 for value in prior.values.values()):
         return iter([Row(THRESHOLD, prior, sources[0])])
-    return _each([f"{THRESHOLD}[{k}]" for k in range(len(sources))], prior, sources)
+    return _each(threshold_names(len(sources)), prior, sources)
 
 
 def _correlations(priors: Priors, design: Design) -> Iterator[Row]:

@@ -95,8 +95,8 @@ def priors(
     threshold
         Of the thresholds between ordered levels; of centred predictors, as the intercept's.
     parameters
-        Of terms, coefficients and group-specific terms by name: ``age=…``, or
-        ``**{"gender[Woman]": …, "gender|state": …}``.
+        Of terms, coefficients, group-specific terms and single thresholds by name: ``age=…``, or
+        ``**{"gender[Woman]": …, "gender|state": …, "threshold[0]": …}``.
 
     Returns
     -------

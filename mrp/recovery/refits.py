@@ -168,7 +168,7 @@ def refit(request: Request, number: int, labels: Names) -> pd.DataFrame:
     try:
         with _quietly():
             fake = request.fakes[number]
-            model = with_same_priors(request.model, fake.outcome)
+            model = request.model.with_outcome(fake.outcome, keep_priors=True)
             truth = _values(request.evaluate(fake.truth, model), labels, fake.truth)[:, 0]
             rows = rows.assign(truth=truth)
             fit = request.sampler.sample(model, seeds.sampler)
@@ -211,17 +211,6 @@ def ranks(truth: Floats, draws: Floats, rank_draws: int, seed: int) -> NDArray[n
     equal = (kept == truth[:, None]).sum(axis=1)
     result: NDArray[np.int64] = below + np.random.default_rng(seed).integers(0, equal + 1)
     return result
-
-
-def with_same_priors(model: Model, outcome: NDArray[Any]) -> Model:
-    """The model of another outcome, with the priors that it has.
-
-    `Model.with_outcome` scales the default priors of some families by the new outcome; then each
-    survey would be fitted with another prior than the one its parameters were drawn from.
-    """
-    other = model.with_outcome(outcome)
-    other._priors = model.priors
-    return other
 
 
 def _values(found: Mapping[str, Estimates], labels: Names, fit: Fit) -> Floats:

@@ -8,11 +8,9 @@ import time
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mrp.errors import FitError, RequestError, SamplingInterrupted, SamplingWarning
@@ -29,7 +27,6 @@ from mrp.recovery.refits import (
     Sampler,
     names,
     refit,
-    with_same_priors,
 )
 from mrp.recovery.result import Recovery
 from mrp.recovery.surveys import Source, simulate
@@ -130,8 +127,6 @@ def recover(
     _check(sampler, rank_draws, processes)
     fakes = simulate(source, surveys=surveys, seed=seed)
     refitted = _model(source, model)
-    if isinstance(source, Model):
-        fakes = replace(fakes, source=_without_caches(source))
     if estimands is None:
         estimands = parameters(refitted)
     _check_estimands(estimands, log_likelihood)
@@ -178,15 +173,7 @@ def _model(source: Source, model: Model | None) -> Model:
             f"{len(source.survey) if source.survey is not None else 0:,} rows. Make it with the "
             f"same survey."
         )
-    return _without_caches(chosen)
-
-
-def _without_caches(model: Model) -> Model:
-    """The same model without what it has built and compiled, which workers need not be sent."""
-    values = model.outcome.values
-    if model.outcome.levels is not None:
-        values = pd.Index(model.outcome.levels).to_numpy()[values.astype(np.intp)]
-    return with_same_priors(model, values)
+    return chosen
 
 
 # --- the runs -------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The kernel's fits: the posterior of the graph and of brms, and clear words where it fails."""
 
+import pickle
 import warnings
 
 import arviz_stats
@@ -172,6 +173,23 @@ def test_another_gaussian_outcome_scales_the_default_priors_anew(survey):
         scaled.priors.population["x"].values["sigma"] / model.priors.population["x"].values["sigma"]
     )
     assert ratio == pytest.approx(10)
+
+
+def test_priors_may_be_kept_for_another_outcome(survey):
+    model = mrp.Model("y ~ x", survey)
+    kept = model.with_outcome(10 * survey["y"], keep_priors=True)
+    assert kept.priors == model.priors
+    assert kept.observed.y.tolist() == model.with_outcome(10 * survey["y"]).observed.y.tolist()
+
+
+def test_a_model_is_sent_without_what_it_has_built(survey):
+    model = mrp.Model("y ~ x + (1 | g)", survey, family="bernoulli", priors="brms")
+    before = model._packed.log_density(np.full(model._packed.dim, 0.1))[0]
+    bare = len(pickle.dumps(mrp.Model("y ~ x + (1 | g)", survey, family="bernoulli")))
+    sent = pickle.dumps(model)
+    assert len(sent) == pytest.approx(bare, rel=0.01)
+    again = pickle.loads(sent)
+    assert again._packed.log_density(np.full(again._packed.dim, 0.1))[0] == before
 
 
 def test_another_outcome_must_be_one_for_each_respondent(survey):

@@ -338,7 +338,7 @@ def test_a_name_with_a_slash_is_written_as_in_the_formula_in_a_mapping_too(peopl
             "cumulative",
             {"Intercept": "normal(0, 1)"},
             "`priors` must name parameters of the model, got 'Intercept'. Available: ['x', 'z', "
-            "'k', '1|state', 'x|state', 'z|state', 'b', 'sd', … 2 more]. Thresholds stand for it: "
+            "'k', '1|state', 'x|state', 'z|state', 'b', 'sd', … 12 more]. Thresholds stand for it: "
             "`threshold`.",
         ),
         (

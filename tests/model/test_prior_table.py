@@ -100,6 +100,22 @@ def test_correlations_know_how_many_effects_they_are_of(people: pd.DataFrame):
                 ("threshold[1]", "normal(1, 2)", "threshold"),
             ],
         ),
+        (
+            "cumulative",
+            {"threshold": "normal(0, 3)", "threshold[1]": "normal(1, 0.5)"},
+            [
+                ("threshold[0]", "normal(0, 3)", "threshold"),
+                ("threshold[1]", "normal(1, 0.5)", "threshold[1]"),
+            ],
+        ),
+        (
+            "sratio",
+            {"threshold[0]": "normal(-1, 2)"},
+            [
+                ("threshold[0]", "normal(-1, 2)", "threshold[0]"),
+                ("threshold[1]", "normal(0, 1)", "bambi default"),
+            ],
+        ),
     ],
 )
 def test_thresholds_have_one_row_if_they_have_one_prior(
