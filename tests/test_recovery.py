@@ -932,27 +932,3 @@ def test_posterior_that_ignores_the_data_is_caught_by_the_log_likelihood_only(mo
     summary = mrp.recover(made(), **RUN).summary().set_index("estimand")
     assert summary.loc["log_likelihood", "rank_p_adjusted"] < 1e-6
     assert summary.loc[["fixef", "varcorr"], "rank_p_adjusted"].min() > 0.05
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("formula", "family", "priors"),
-    [
-        ("y ~ age + (1 + age | state)", "bernoulli", PRIORS),
-        ("count ~ age + (1 | state)", "poisson", {**PRIORS, "sd": "half_normal(0.4)"}),
-        (
-            "count ~ age + (1 | state)",
-            "negativebinomial",
-            {**PRIORS, "sd": "half_normal(0.4)", "alpha": "gamma(4, 2)"},
-        ),
-        ("score ~ age + (1 | state)", "gaussian", {**PRIORS, "sigma": "half_normal(2)"}),
-        ("y ~ age + (1 | state)", "bernoulli", "bambi"),
-    ],
-)
-def test_models_are_calibrated(formula, family, priors):
-    found = mrp.recover(
-        made(formula, family=family, priors=priors), surveys=300, draws=500, tune=500, seed=3
-    )
-    summary = found.summary()
-    assert summary["failed"].max() <= 3
-    assert summary["rank_p_adjusted"].min() > 0.01
