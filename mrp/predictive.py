@@ -20,6 +20,11 @@ Kind = Literal["expected", "predictive"]
 Sampler = Callable[[np.random.Generator, Floats, int], NDArray[Any]]
 """From random numbers, the expected outcomes of a row and its position to outcomes."""
 
+LARGEST = 9.2e18
+"""Largest expected count: a count is a whole number of 64 bits."""
+NEEDED_BY = "`kind` 'predictive'"
+"""What a message begins with."""
+
 
 @dataclass(frozen=True)
 class Outcomes:
@@ -107,15 +112,42 @@ def _count(rate: Callable[[np.random.Generator, Floats], Floats]) -> Sampler:
     """A count at a rate, which may itself be drawn around the mean."""
 
     def sample(rng: np.random.Generator, mean: Floats, row: int) -> NDArray[Any]:
-        if (mean < 0).any():
-            raise RequestError(
-                f"`kind` 'predictive' needs expected counts of 0 or more, got {mean.min():.3g} in "
-                f"row {row}: with the identity link they may be negative. Use kind='expected'."
-            )
-        drawn: NDArray[Any] = rng.poisson(rate(rng, mean))
+        drawn_at = rate(rng, expected_counts(mean, NEEDED_BY, LARGEST))
+        drawn: NDArray[Any] = rng.poisson(expected_counts(drawn_at, NEEDED_BY, LARGEST))
         return drawn
 
     return sample
+
+
+def expected_counts(mean: Floats, needed_by: str, largest: float) -> Floats:
+    """The same expected counts, if counts can be drawn around them.
+
+    Parameters
+    ----------
+    mean
+        Expected counts.
+    needed_by
+        What the message begins with.
+    largest
+        What they may be at the most.
+
+    Raises
+    ------
+    RequestError
+        Some are negative, too large, or no numbers.
+    """
+    low, high = mean.min(), mean.max()
+    if low < 0:
+        raise RequestError(
+            f"{needed_by} needs expected counts of 0 or more, got {low:.3g}: with the identity "
+            f"link they may be negative. Fit the model with the log link."
+        )
+    if not high <= largest:
+        raise RequestError(
+            f"{needed_by} needs expected counts of at most {largest:.3g}, got {high:.3g}. Narrow "
+            f"the priors."
+        )
+    return mean
 
 
 def _one_level(levels: int) -> Sampler:

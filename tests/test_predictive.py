@@ -277,8 +277,15 @@ def test_draws_without_the_familys_parameter_are_refused(family, name):
 def test_negative_counts_can_not_be_drawn(family):
     fit = fit_at(family, 3, link="identity")
     message = (
-        "`kind` 'predictive' needs expected counts of 0 or more, got -0.3 in row 1: with the "
-        "identity link they may be negative. Use kind='expected'."
+        "`kind` 'predictive' needs expected counts of 0 or more, got -0.3: with the identity link "
+        "they may be negative. Fit the model with the log link."
     )
     with raises(RequestError, message):
         drawn(fit, pd.DataFrame({"x": [0.0, -15.0]}))
+
+
+@pytest.mark.parametrize("family", ["poisson", "negativebinomial"])
+def test_counts_beyond_whole_numbers_can_not_be_drawn(family):
+    start = "`kind` 'predictive' needs expected counts of at most 9.2e\\+18, got "
+    with pytest.raises(RequestError, match=f"{start}.*. Narrow the priors.$"):
+        drawn(fit_at(family, 3), pd.DataFrame({"x": [0.0, 2500.0]}))

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mrp.design import unique_rows
-from mrp.errors import DataError, RequestError
+from mrp.errors import RequestError
 from mrp.estimands.context import By, Context, check_by, context
 from mrp.estimates import Estimates
 from mrp.fit import Fit
@@ -18,15 +18,24 @@ from mrp.frames import Weights
 from mrp.likelihood import observed_of
 from mrp.model.formula import Outcome
 from mrp.prediction import RowDraws, blocks
+from mrp.predictive import expected_counts
 
 Floats = NDArray[np.float64]
 Sampler = Callable[[np.random.Generator, Floats, Floats, Floats], Floats]
 """From random numbers, expected outcomes (rows, draws), respondents and trials (rows, 1): sums."""
 
-MEASURED = ("respondents", "observed", "rank")
+MEASURED = ("answers", "observed", "rank")
 """Label columns that say what the survey has, beside those of `by`."""
 SAME = 1e-12
 """Relative difference up to which two averages are the same, whose sums were rounded."""
+LARGEST = 1e100
+"""Largest expected count: its square, of which standard deviations are made, is a number."""
+NORMAL = 1e15
+"""Expected count from which a count is drawn from a normal distribution.
+
+The nearest whole numbers lie further apart there than the distributions do, and numpy draws Poisson
+counts up to 9e18 only.
+"""
 
 
 def pp_check(
@@ -35,9 +44,9 @@ def pp_check(
     """Predictive check by group: average outcomes of made-up surveys beside the observed one.
 
     Each draw makes an answer of every respondent, and averages them within groups: the survey as
-    the model says it could have come out. A group whose observed average lies far out in its draws
-    is one that the model does not describe. With draws from the prior, it is a prior predictive
-    check.
+    the model says it could have come out. Rows of successes and trials have as many answers as
+    trials. A group whose observed average lies far out in its draws is one that the model does not
+    describe. With draws from the prior, it is a prior predictive check.
 
     Parameters
     ----------
@@ -47,22 +56,26 @@ def pp_check(
         Columns of the survey, of the model or not; or a table that maps their values to labels in
         its column ``by``. By default all respondents are one group.
     wts
-        Weight of each respondent: a column's name, or one number each.
+        Weight of each respondent: a column's name, or one number each. Of rows with trials it is
+        that of each trial.
     seed
         Makes the answers repeatable.
 
     Returns
     -------
-    One estimate per group of the average answer (of binomial models the average share of
-    successes; for outcomes with levels the share of each, ``group``). The groups of one draw belong
-    to one survey. Beside `by`, the labels have ``respondents``, ``observed`` (the survey's average)
-    and ``rank``, the share of the draws that are at most the observed average: near 0 or 1 where
-    the model does not describe a group. ``plot()`` shows the observed averages as points.
+    One estimate per group of the average answer (of binomial models the successes among all trials;
+    for outcomes with levels the share of each, ``group``). The groups of one draw belong to one
+    survey. Beside `by`, the labels have ``answers`` (how many are averaged: one of each respondent,
+    or all trials), ``observed`` (the survey's average) and ``rank``, the share of the draws below
+    the observed average and half of those that equal it: near 0 or 1 where the model does not
+    describe a group. ``plot()`` shows the observed averages as points.
 
     Raises
     ------
     DataError
         The fit was saved without its survey.
+    RequestError
+        Expected counts are negative, which they may be with the identity link, or over 1e100.
 
     Notes
     -----
@@ -81,7 +94,7 @@ def pp_check(
     --------
     >>> import mrp
     >>> check = mrp.pp_check(mrp.testing.example_fit(), by="gender", seed=1)
-    >>> check.labels["respondents"].sum()
+    >>> check.labels["answers"].sum()
     np.int64(3000)
     """
     if not isinstance(fit, Fit):
@@ -101,7 +114,7 @@ def pp_check(
         argument="survey",
     )
     check_by(by, MEASURED)
-    codes, groups = asked.groups(by)
+    codes, groups = replace(asked, weights=asked.weights * _numbers(outcome)).groups(by)
     draws = _averages(asked, outcome, codes, len(groups))
     made = asked.estimates_of_averages(draws, groups, "pp_check", f"average {fit.outcome}")
     return replace(made, labels=_labels(made, asked, outcome, codes))
@@ -111,29 +124,41 @@ def _labels(
     made: Estimates, asked: Context, outcome: Outcome, codes: NDArray[np.int64]
 ) -> pd.DataFrame:
     """The labels, and beside them what the survey has."""
-    answers, weights = _answers(outcome), asked.weights
-    total = np.bincount(codes, weights=weights)
-    observed = np.concatenate([np.bincount(codes, weights=weights * y) / total for y in answers])
-    draws = made.source.values(np.arange(len(made)))
-    limit = observed + SAME * np.maximum(np.abs(observed), 1.0)
-    respondents = np.tile(np.bincount(codes), len(answers))
-    rank = (draws <= limit[:, None]).mean(axis=1)
-    return made.labels.assign(respondents=respondents, observed=observed, rank=rank)
+    numbers = _numbers(outcome)
+    total = np.bincount(codes, weights=asked.weights * numbers)
+    sums = [np.bincount(codes, weights=asked.weights * y) for y in _sums(outcome)]
+    observed = np.concatenate([each / total for each in sums])
+    answers = np.tile(np.bincount(codes, weights=numbers).astype(np.int64), len(sums))
+    rank = _mid_ranks(made.source.values(np.arange(len(made))), observed)
+    return made.labels.assign(answers=answers, observed=observed, rank=rank)
 
 
-def _answers(outcome: Outcome) -> Floats:
-    """Answers (1, n); whether they are each of the levels (levels, n)."""
+def _mid_ranks(draws: Floats, observed: Floats) -> Floats:
+    """Share of draws (rows, draws) below what was observed, and half of those that equal it."""
+    rounding = SAME * np.maximum(np.abs(observed), 1.0)[:, None]
+    below = draws < observed[:, None] - rounding
+    above = draws > observed[:, None] + rounding
+    rank: Floats = (1.0 + below.mean(axis=1) - above.mean(axis=1)) / 2
+    return rank
+
+
+def _numbers(outcome: Outcome) -> Floats:
+    """How many answers each row of the survey has: its trials, or one."""
+    return np.ones(len(outcome.values)) if outcome.trials is None else outcome.trials
+
+
+def _sums(outcome: Outcome) -> Floats:
+    """Sum of the answers of each row (1, n); whether it is each of the levels (levels, n)."""
     if outcome.levels is not None:
         found: Floats = np.eye(len(outcome.levels))[outcome.values.astype(np.intp)].T
         return found
-    trials = 1.0 if outcome.trials is None else outcome.trials
-    return (outcome.values / trials)[None]
+    return outcome.values[None]
 
 
 def _averages(asked: Context, outcome: Outcome, codes: NDArray[np.int64], groups: int) -> Floats:
     """Average of the groups' made-up answers (groups, draws); with levels, of each in turn."""
     prediction, sample = asked.predict(), _sampler(asked.fit)
-    trials = np.ones(len(codes)) if outcome.trials is None else outcome.trials
+    trials = _numbers(outcome)
     first, count = _cells(prediction, codes, asked.weights, trials)
     order = np.argsort(codes[first], kind="stable")
     rows, count, rng = first[order], count[order], np.random.default_rng(asked.seed)
@@ -143,7 +168,7 @@ def _averages(asked: Context, outcome: Outcome, codes: NDArray[np.int64], groups
         sums = sample(rng, prediction.values(own), each, trials[own, None])
         present, starts = np.unique(codes[own], return_index=True)
         result[present] += np.add.reduceat(asked.weights[own, None] * sums, starts)
-    return result / np.bincount(codes, weights=asked.weights, minlength=groups)[:, None]
+    return result / np.bincount(codes, weights=asked.weights * trials)[:, None]
 
 
 def _cells(
@@ -168,20 +193,29 @@ def _sampler(fit: Fit) -> Sampler:
         sigma = fit.auxiliary("sigma", "`pp_check`")
         return lambda rng, mean, n, trials: rng.normal(n * mean, np.sqrt(n) * sigma)
     if fit.family == "poisson":
-        return lambda rng, mean, n, trials: rng.poisson(n * _positive(mean)).astype(np.float64)
+        return lambda rng, mean, n, trials: _counts(rng, n * _possible(mean))
     alpha = fit.auxiliary("alpha", "`pp_check`")
-    return lambda rng, mean, n, trials: rng.poisson(
+    return lambda rng, mean, n, trials: _counts(
         # counts around a gamma rate; rates of n respondents add up to a gamma of n times the shape
-        rng.gamma(n * alpha, _positive(mean) / alpha)
-    ).astype(np.float64)
+        rng,
+        rng.gamma(n * alpha, _possible(mean) / alpha),
+    )
+
+
+def _counts(rng: np.random.Generator, rate: Floats) -> Floats:
+    """Counts at these rates, also where they are too large for numpy."""
+    large = rate > NORMAL
+    counts = rng.poisson(np.where(large, 0.0, rate)).astype(np.float64)
+    counts[large] = rate[large] + np.sqrt(rate[large]) * rng.standard_normal(large.sum())
+    return counts
 
 
 def _successes(rng: np.random.Generator, p: Floats, n: Floats, trials: Floats) -> Floats:
-    """Shares of successes, added up over respondents."""
+    """Successes, added up over respondents."""
     tried = _whole(n * trials)
     if (tried == 1).all():  # an order of magnitude faster
         return (rng.random(p.shape) < p).astype(np.float64)
-    return rng.binomial(tried, p) / trials
+    return rng.binomial(tried, p).astype(np.float64)
 
 
 def _levels(levels: int) -> Sampler:
@@ -206,10 +240,5 @@ def _whole(n: Floats) -> NDArray[np.int64]:
     return np.rint(n).astype(np.int64)
 
 
-def _positive(mean: Floats) -> Floats:
-    if (mean < 0).any():
-        raise DataError(
-            f"`pp_check` needs expected counts of 0 or more, got {mean.min():.3g}: with the "
-            f"identity link they may be negative. Use the log link."
-        )
-    return mean
+def _possible(mean: Floats) -> Floats:
+    return expected_counts(mean, "`pp_check`", LARGEST)
