@@ -385,6 +385,8 @@ def check_columns(columns: Sequence[str], data: pd.DataFrame, argument: str) -> 
     near = closest(missing[0], data.columns)
     if near is not None:
         message += f" Did you mean {near!r}?"
+    elif missing == ["Intercept"]:  # as brms takes the prior of predictors as they are
+        message += " Leave `0 + Intercept` out of the formula and pass center_predictors=False."
     raise DataError(message)
 
 

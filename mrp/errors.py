@@ -63,10 +63,15 @@ def closest(name: object, available: Iterable[object]) -> str | None:
 
 
 def unknown(
-    argument: str, rule: str, got: object, available: Sequence[object], next_step: str = ""
+    argument: str,
+    rule: str,
+    got: object,
+    available: Sequence[object],
+    next_step: str = "",
+    shown: int = SHOWN,
 ) -> str:
     """Message for a name that is not among those available, with the closest valid one."""
-    message = f"`{argument}` must {rule}, got {got!r}. Available: {listing(available)}."
+    message = f"`{argument}` must {rule}, got {got!r}. Available: {listing(available, shown)}."
     near = closest(got, available)
     if near is not None:
         message += f" Did you mean {near!r}?"

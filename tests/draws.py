@@ -53,3 +53,11 @@ def assert_same(found: Mapping[Hashable, Any], expected: Mapping[Hashable, Any])
     assert set(found) == set(expected)
     for key in expected:
         np.testing.assert_allclose(found[key], expected[key], **CLOSE)
+
+
+def assert_distributed_as(draws: Any, distribution: Any) -> None:
+    """The share of draws below each quantile is its probability, within 4.5 standard errors."""
+    at = np.linspace(0.02, 0.98, 25)
+    draws = np.asarray(draws).ravel()
+    below = (draws[:, None] <= distribution.ppf(at)).mean(axis=0)
+    np.testing.assert_array_less(np.abs(below - at), 4.5 * np.sqrt(at * (1 - at) / len(draws)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal
 
 import numpy as np
@@ -46,7 +47,13 @@ DISTRIBUTIONS: Mapping[str, Distribution] = {
 }
 """Every prior that can be asked for, by the name that it has in a string."""
 
-SYNONYMS = {"double_exponential": "laplace", "": "flat"}
+SYNONYMS = {
+    "double_exponential": "laplace",
+    "": "flat",
+    "lkj_corr": "lkj",
+    "lkj_corr_cholesky": "lkj",
+}
+"""Other names that Stan and brms have for them."""
 HALVES = {
     "normal": "half_normal",
     "student_t": "half_student_t",
@@ -77,8 +84,12 @@ class Prior:
     arguments: tuple[tuple[str, float | tuple[float, ...]], ...]
 
     def __str__(self) -> str:
-        """The prior as it is written."""
-        shown = [_shown(value) for _, value in self.arguments]
+        """The prior as it is written, with all digits."""
+        return self.written()
+
+    def written(self, digits: int = 15) -> str:
+        """The prior as it is written, with so many significant digits."""
+        shown = [_shown(value, digits) for _, value in self.arguments]
         return f"{self.name}({', '.join(shown)})"
 
     @property
@@ -151,7 +162,7 @@ def parse(text: str) -> Prior:
         )
     name = SYNONYMS.get(match[1], match[1])
     if name not in DISTRIBUTIONS:
-        raise PriorError(unknown("priors", "name a distribution", match[1], list(DISTRIBUTIONS)))
+        raise PriorError(_unknown(match[1], list(DISTRIBUTIONS)))
     expected = DISTRIBUTIONS[name].arguments
     given = match[2].split(",") if (match[2] or "").strip() else []
     try:
@@ -166,6 +177,10 @@ def parse(text: str) -> Prior:
     return make(name, **dict(zip(expected, numbers, strict=True)))
 
 
+def _unknown(name: str, available: list[str]) -> str:
+    return unknown("priors", "name a distribution", name, available, shown=len(available))
+
+
 def together(priors: list[Prior]) -> Prior:
     """The prior of several coefficients whose own priors have the same distribution."""
     arguments = {key: np.array([prior.values[key] for prior in priors]) for key in priors[0].values}
@@ -176,11 +191,6 @@ def together(priors: list[Prior]) -> Prior:
 
 
 # --- the forms that users write -------------------------------------------------------------------
-
-
-def read(prior: Prior | str | Any, support: Support, parameter: str) -> Prior:
-    """A prior in any of the forms that users write, fit for a parameter's support."""
-    return fitted(written(prior, parameter), support, parameter)
 
 
 def written(prior: Prior | str | Any, parameter: str) -> Prior:
@@ -254,7 +264,7 @@ def _from_pymc(name: str, arguments: Mapping[str, Any], prior: Any, parameter: s
     """A prior from PyMC's name of its distribution and from its arguments."""
     names = {distribution.pymc: ours for ours, distribution in DISTRIBUTIONS.items()}
     if name not in names:
-        raise PriorError(unknown("priors", "name a distribution", name, list(names)))
+        raise PriorError(_unknown(name, list(names)))
     wanted = DISTRIBUTIONS[names[name]].arguments
     missing = [key for key in wanted if key not in arguments]
     if missing:
@@ -300,8 +310,11 @@ def _plain(value: float | Floats) -> float | tuple[float, ...]:
     return float(flat[0]) if len(flat) == 1 else tuple(float(x) for x in flat)
 
 
-def _shown(value: float | tuple[float, ...]) -> str:
+def _shown(value: float | tuple[float, ...], digits: int = 15) -> str:
     if isinstance(value, tuple):
-        return f"[{', '.join(_shown(x) for x in value)}]"
-    # 1e6, where Python writes 1e+06
-    return re.sub(r"e\+?(-?)0*", r"e\1", f"{value:.4g}")
+        return f"[{', '.join(_shown(x, digits) for x in value)}]"
+    if not np.isfinite(value):
+        return str(value)
+    number = Decimal(f"{value:.{digits}g}").normalize()
+    plain, power = f"{number:f}", f"{number:e}".replace("e+", "e")
+    return power if len(power) + 1 < len(plain) else plain  # 1e6, but 1000 and 0.001

@@ -106,6 +106,7 @@ class Model:
         namespace: Mapping[str, Any] | None = None,
     ) -> None:
         self._family, self._link = find(family, link)
+        _check_flags(correlated=correlated, collapse=collapse, center_predictors=center_predictors)
         self._survey = as_pandas(data, "data")
         self._namespace = dict(namespace or {})
         self._asked, self._correlated, self._collapse = choices_of(priors), correlated, collapse
@@ -248,9 +249,10 @@ class Model:
         A row for each ``parameter``: the intercept or the thresholds, the slopes, the sd's and the
         correlations of group-specific effects (one row for all of a bracket), and the family's own.
         ``prior`` is its prior as it is written; ``source`` is what that was given under ("b",
-        "age", "gender[Woman]", "sd(state)"), or whose default it is. Coefficients that every level
-        of an unordered outcome has are in one row. ``attrs["intercept"]`` says whether the prior
-        of the intercept or the thresholds is that of centred predictors.
+        "age", "gender[Woman]", "sd(state)"), or whose default it is; defaults are written with
+        four digits. Coefficients that every level of an unordered outcome has are in one row.
+        ``note`` says of the intercept or the thresholds if their prior is that of centred
+        predictors.
 
         Examples
         --------
@@ -259,10 +261,10 @@ class Model:
         >>> priors = mrp.priors(b="normal(0, 0.2)", sd={"state": "exponential(2)"})
         >>> formula = "defund ~ military + (1 | state)"
         >>> mrp.Model(formula, survey, family="bernoulli", priors=priors).prior_summary()
-                       parameter           prior         source
-        0              Intercept  normal(0, 1.5)  bambi default
-        1               military  normal(0, 0.2)              b
-        2  sd(Intercept | state)  exponential(2)      sd(state)
+                       parameter           prior                   note         source
+        0              Intercept  normal(0, 1.5)  of centred predictors  bambi default
+        1               military  normal(0, 0.2)                                     b
+        2  sd(Intercept | state)  exponential(2)                             sd(state)
         """
         return prior_table.summary(self._priors, self._design)
 
@@ -364,6 +366,7 @@ class Model:
         """
         sampling.check_sizes(draws=draws, tune=tune, chains=chains)
         sampling.check_target(target_accept)
+        sampling.check_seed(seed)
         if engine not in get_args(Engine):
             raise RequestError(
                 unknown("engine", "name what computes the log density", engine, get_args(Engine))
@@ -422,9 +425,12 @@ class Model:
         Raises
         ------
         PriorError
-            A prior is flat, so that there is nothing to draw from.
+            A prior is flat, so that there is nothing to draw from, or so wide that draws are
+            infinite.
         """
         sampling.check_sizes(draws=draws)
+        sampling.check_seed(seed)
+        prior_draws.check_proper(self._priors, self._design, self._asked.defaults)
         parts = (self._design, self._observed, self._priors, self.by_level)
         dataset = prior_draws.draw(*parts, draws=draws, seed=seed)
         return self._fit(dataset, {"engine": "forward", "seed": seed})
@@ -450,6 +456,13 @@ class Model:
             f"family {self.family}, link {self._link}; "
             f"{respondents} respondents in {rows} distinct rows"
         )
+
+
+def _check_flags(**flags: object) -> None:
+    """Raise unless switches are True or False."""
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise RequestError(f"`{name}` must be True or False, got {value!r}.")
 
 
 def _as_column(outcome: Outcome) -> Any:

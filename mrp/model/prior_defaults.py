@@ -8,8 +8,9 @@ all levels of an unordered outcome have the same prior.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
@@ -61,56 +62,127 @@ class Priors:
     sources: Mapping[Path, tuple[str, ...]] = field(default_factory=dict, compare=False)
 
 
+@dataclass(frozen=True)
+class DefaultPriors:
+    """The default prior of every parameter, laid out as `Priors`.
+
+    A default that the data do not settle is the error that says why; it is raised if it is needed.
+    """
+
+    population: Mapping[str, Prior | DataError]
+    sd: Mapping[str, Prior | DataError]
+    cor: tuple[float, ...]
+    auxiliary: Mapping[str, Prior | DataError]
+    threshold: Prior | None = None
+
+
 def bambi_defaults(
     design: Design, observed: Observed, outcome: Outcome, family: Family, link: Link
-) -> Priors:
+) -> DefaultPriors:
     """Bambi's weakly informative priors, scaled by the standard deviations of the predictors."""
-    gaussian = family.name == "gaussian"
-    y_mean = float(np.mean(outcome.values)) if gaussian else 0.0
-    with np.errstate(over="ignore", invalid="ignore"):
-        y_sd = float(np.std(outcome.values)) if gaussian else 1.0
-    if not np.isfinite(y_sd):
-        raise DataError(
-            f"`data` must have values of the outcome {outcome.name!r} whose squares are finite, "
-            f"got up to {np.abs(outcome.values).max():.3g}. Divide the outcome by its size."
-        )
-    if y_sd == 0:
-        raise DataError(
-            f"`data` must have different values in the outcome {outcome.name!r}, got only "
-            f"{outcome.values[0]:g}: its sd scales Bambi's default priors. Use priors='brms'."
-        )
-    binary = family.name in ("bernoulli", "binomial") and link in ("logit", "probit")
-
-    population: dict[str, Prior] = {}
-    variance = (2.5 * y_sd) ** 2
-    for term in design.slopes:
-        columns = term.columns(observed.rows.values, len(observed.rows))
-        mean = observed.mean(columns)
-        sigma = (
-            _binary_sigma(term, columns, observed)
-            if binary
-            else 2.5 * y_sd / _sd(term.name, term, columns, observed)
-        )
-        variance += float((sigma**2) @ mean**2)
-        population[term.name] = make("normal", mu=0.0, sigma=sigma)
-    wide = float(np.sqrt(variance))
+    scales = _BambiPriors(design, observed, outcome, family, link)
+    population = {term.name: _if_settled(partial(scales.of_slopes, term)) for term in design.slopes}
     if design.has_intercept:
-        intercept = (0.0, 1.5) if binary else (y_mean, wide)
-        population["Intercept"] = make("normal", mu=intercept[0], sigma=intercept[1])
-
-    group_sd: dict[str, Prior] = {}
-    for block, term in group_terms(design):
-        columns, name = term.columns(observed.rows.values, len(observed.rows)), block.variable(term)
-        scales = np.ones(1) if term.kind == "intercept" else _sd(name, term, columns, observed)
-        sigma = np.array([wide]) if term.kind == "intercept" else 2.5 * y_sd / scales
-        group_sd[name] = make("half_normal", sigma=sigma)
-    auxiliary = {
-        "sigma": make("half_student_t", nu=4.0, sigma=y_sd),
-        "alpha": make("half_cauchy", beta=1.0),
+        population["Intercept"] = _if_settled(scales.of_intercept)
+    sd = {
+        block.variable(term): _if_settled(partial(scales.of_sd, block, term))
+        for block, term in group_terms(design)
     }
-    own = {name: auxiliary[name] for name in [family.auxiliary] if name}
+    auxiliary = {
+        "sigma": lambda: make("half_student_t", nu=4.0, sigma=scales.outcome_sd),
+        "alpha": lambda: make("half_cauchy", beta=1.0),
+    }
+    own = {name: _if_settled(auxiliary[name]) for name in [family.auxiliary] if name}
     threshold = _bambi_threshold(family, len(outcome.levels or ()) - 1)
-    return Priors(population, group_sd, (1.0,) * len(design.blocks), own, threshold)
+    return DefaultPriors(population, sd, (1.0,) * len(design.blocks), own, threshold)
+
+
+def _if_settled(prior: Callable[[], Prior]) -> Prior | DataError:
+    """A prior, or why there is none."""
+    try:
+        return prior()
+    except DataError as error:
+        return error
+
+
+@dataclass(frozen=True)
+class _BambiPriors:
+    """Bambi's default priors, each made when it is asked for: the data may not settle all of them.
+
+    Parameters
+    ----------
+    design, observed, outcome, family, link
+        The model; its (uncollapsed) data are what scales.
+    """
+
+    design: Design
+    observed: Observed
+    outcome: Outcome
+    family: Family
+    link: Link
+
+    @cached_property
+    def outcome_sd(self) -> float:
+        """Standard deviation of a gaussian outcome, 1 for other families."""
+        if self.family.name != "gaussian":
+            return 1.0
+        values, name = self.outcome.values, self.outcome.name
+        with np.errstate(over="ignore", invalid="ignore"):
+            sd = float(np.std(values))
+        if not np.isfinite(sd):
+            raise DataError(
+                f"`data` must have values of the outcome {name!r} whose squares are finite, got up "
+                f"to {np.abs(values).max():.3g}. Divide the outcome by its size."
+            )
+        if sd == 0:
+            raise DataError(
+                f"`data` must have different values in the outcome {name!r}, got only "
+                f"{values[0]:g}: its sd scales Bambi's default priors. Use priors='brms'."
+            )
+        return sd
+
+    @property
+    def binary(self) -> bool:
+        """Whether slopes have the scales of log odds."""
+        binary = self.family.name in ("bernoulli", "binomial")
+        return binary and self.link in ("logit", "probit")
+
+    def of_slopes(self, term: Term) -> Prior:
+        """The prior of a term's coefficients."""
+        return make("normal", mu=0.0, sigma=self._slope(term))
+
+    def of_intercept(self) -> Prior:
+        """The prior of the population-level intercept."""
+        if self.binary:
+            return make("normal", mu=0.0, sigma=1.5)
+        mean = float(np.mean(self.outcome.values)) if self.family.name == "gaussian" else 0.0
+        return make("normal", mu=mean, sigma=self._level)
+
+    def of_sd(self, block: Block, term: Term) -> Prior:
+        """The prior of the sd's of a group-specific term's effects."""
+        if term.kind == "intercept":
+            return make("half_normal", sigma=self._level)
+        scales = _sd(block.variable(term), term, self._columns(term), self.observed)
+        return make("half_normal", sigma=2.5 * self.outcome_sd / scales)
+
+    def _slope(self, term: Term) -> Floats:
+        """Standard deviations of the priors of a term's coefficients (width,)."""
+        columns = self._columns(term)
+        if self.binary:
+            return _binary_sigma(term, columns, self.observed)
+        return 2.5 * self.outcome_sd / _sd(term.name, term, columns, self.observed)
+
+    @cached_property
+    def _level(self) -> float:
+        """The spread that intercept and slopes have together at the predictors' means."""
+        variance = (2.5 * self.outcome_sd) ** 2
+        for term in self.design.slopes:
+            mean = self.observed.mean(self._columns(term))
+            variance += float((self._slope(term) ** 2) @ mean**2)
+        return float(np.sqrt(variance))
+
+    def _columns(self, term: Term) -> Floats:
+        return term.columns(self.observed.rows.values, len(self.observed.rows))
 
 
 def _bambi_threshold(family: Family, count: int) -> Prior | None:
@@ -122,7 +194,7 @@ def _bambi_threshold(family: Family, count: int) -> Prior | None:
 
 def brms_defaults(
     design: Design, observed: Observed, outcome: Outcome, family: Family, link: Link
-) -> Priors:
+) -> DefaultPriors:
     """The priors of brms: flat coefficients, Student t with 3 degrees of freedom for the rest."""
     location, scale = 0.0, 2.5
     if family.name in ("gaussian", "poisson", "negativebinomial"):
@@ -146,10 +218,15 @@ def brms_defaults(
     threshold = None
     if family.levels == "ordered":
         threshold = make("student_t", nu=3.0, mu=location, sigma=scale)
-    return Priors(population, sd, (1.0,) * len(design.blocks), own, threshold)
+    return DefaultPriors(population, sd, (1.0,) * len(design.blocks), own, threshold)
 
 
 DEFAULTS = {"bambi": bambi_defaults, "brms": brms_defaults}
+
+
+def default_source(defaults: str) -> str:
+    """What stands for the source of a prior that nobody gave."""
+    return f"{defaults} default"
 
 
 def _binary_sigma(term: Term, columns: Floats, observed: Observed) -> Floats:
@@ -175,8 +252,8 @@ def _sd(name: str, term: Term, columns: Floats, observed: Observed) -> Floats:
         raise DataError(
             f"`data` must have different values in every column of {name!r}, got the same for "
             f"everyone in {listing(constant)} (no respondent has that combination?): its sd "
-            f"scales Bambi's default prior. Merge levels, or name a prior yourself: "
-            f"priors={{'defaults': 'brms', {name!r}: 'normal(0, 1)'}}."
+            f"scales Bambi's default priors. Merge levels, or give `b`, `Intercept` and `sd` "
+            f"priors of your own."
         )
     return sd
 

@@ -16,16 +16,45 @@ from mrp.coefficients import (
     number_of,
 )
 from mrp.design import Block, Design
-from mrp.errors import PriorError
+from mrp.errors import PriorError, listing
 from mrp.levels import NO_LEVELS, THRESHOLD, THRESHOLD_DIM, LevelParameters
 from mrp.model.collapse import Observed
 from mrp.model.distributions import Prior, make
-from mrp.model.prior_defaults import Priors
+from mrp.model.prior_defaults import Defaults, Priors
+from mrp.model.prior_table import rows
 
 Floats = NDArray[np.float64]
 
 MOST_TRIES = 1000
 """How often as many thresholds as are wanted are drawn, before there are enough that rise."""
+
+
+def check_proper(priors: Priors, design: Design, defaults: Defaults) -> None:
+    """Raise if any prior is flat, with the names of all that are and of their classes.
+
+    Parameters
+    ----------
+    priors, design
+        The model.
+    defaults
+        Whose defaults it has, for the advice.
+    """
+    flat = [row.parameter for row in rows(priors, design) if not row.prior.proper]
+    if not flat:
+        return
+    by_class = {
+        "Intercept": [priors.population[t.name] for t in design.terms if t.kind == "intercept"],
+        "b": [priors.population[term.name] for term in design.slopes],
+        "sd": list(priors.sd.values()),
+        THRESHOLD: [priors.threshold] if priors.threshold else [],
+        **{name: [prior] for name, prior in priors.auxiliary.items()},
+    }
+    missing = [name for name, own in by_class.items() if not all(prior.proper for prior in own)]
+    add = ", ".join(f"{name}='normal(0, 1)'" for name in missing)
+    raise PriorError(
+        f"`priors` must be proper to be drawn from, got flat ones for {listing(flat)}. Add {add} "
+        f"to mrp.priors(defaults={defaults!r}, …)."
+    )
 
 
 def draw(
@@ -162,12 +191,7 @@ def lkj_cholesky(rng: np.random.Generator, width: int, concentration: float, dra
 def _draws(
     rng: np.random.Generator, prior: Prior, parameter: str, shape: tuple[int, ...]
 ) -> Floats:
-    """Draws (draws, …, width) from a prior."""
-    if not prior.proper:
-        raise PriorError(
-            f"`priors` must be proper to be drawn from, got a flat prior for {parameter!r}. "
-            f"Give it one, such as priors={{{parameter!r}: 'normal(0, 1)'}}."
-        )
+    """Draws (draws, …, width) from a prior that is proper."""
     a = prior.values
     by_name: dict[str, Callable[[], Floats]] = {
         "normal": lambda: rng.normal(a["mu"], a["sigma"], shape),
@@ -181,4 +205,12 @@ def _draws(
         "gamma": lambda: rng.gamma(a["alpha"], 1 / a["beta"], shape),
         "inv_gamma": lambda: 1 / rng.gamma(a["alpha"], 1 / a["beta"], shape),
     }
-    return by_name[prior.name]()
+    with np.errstate(divide="ignore", over="ignore"):
+        found = by_name[prior.name]()
+    if not np.isfinite(found).all():
+        raise PriorError(
+            f"`priors` must be drawn as finite numbers, got {prior} for {parameter!r}, whose draws "
+            f"are infinite in {int((~np.isfinite(found)).sum())} of {found.size:,}. Take one with "
+            f"thinner tails, such as 'half_student_t(3, 2.5)'."
+        )
+    return found

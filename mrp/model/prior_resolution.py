@@ -9,15 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mrp.design import Block, Design, Term
-from mrp.errors import SHOWN, FormulaError, PriorError, unknown
+from mrp.design import Block, Design, Term, variable_name
+from mrp.errors import SHOWN, DataError, FormulaError, PriorError, unknown
 from mrp.levels import THRESHOLD, threshold_names
 from mrp.links import Link
 from mrp.model.collapse import Observed
 from mrp.model.distributions import Prior, Support, fitted, make, together
 from mrp.model.families import Family
 from mrp.model.formula import Outcome
-from mrp.model.prior_defaults import DEFAULTS, Defaults, Path, Priors, group_terms
+from mrp.model.prior_defaults import (
+    DEFAULTS,
+    DefaultPriors,
+    Defaults,
+    Path,
+    Priors,
+    default_source,
+    group_terms,
+)
 from mrp.model.priors import Choice, PriorChoices
 
 
@@ -86,10 +94,10 @@ class _Slot:
     name: str
     labels: tuple[str, ...]
     support: Support
-    default: Prior
+    default: Prior | DataError
 
 
-def _slots(base: Priors, design: Design, outcome: Outcome) -> Iterator[_Slot]:
+def _slots(base: DefaultPriors, design: Design, outcome: Outcome) -> Iterator[_Slot]:
     """Every parameter of a model."""
     for term in design.terms:
         default = base.population[term.name]
@@ -98,7 +106,8 @@ def _slots(base: Priors, design: Design, outcome: Outcome) -> Iterator[_Slot]:
         name = block.variable(term)
         yield _Slot(sd_path(block, term), name, term.labels, "positive", base.sd[name])
     for block, eta in zip(design.blocks, base.cor, strict=True):
-        yield _Slot(cor_path(block), "cor", ("cor",), "correlation", make("lkj", eta=eta))
+        default = make("lkj", eta=eta)
+        yield _Slot(cor_path(block), "cor", (block.factor,), "correlation", default)
     for name, default in base.auxiliary.items():
         yield _Slot((name,), name, (name,), "positive", default)
     if base.threshold is not None:
@@ -122,7 +131,7 @@ def _leading(slot: _Slot, by_path: Mapping[Path, Choice]) -> list[Choice | None]
 def _sources(slot: _Slot, by_path: Mapping[Path, Choice], defaults: Defaults) -> tuple[str, ...]:
     """For each coefficient of a slot what its prior was given under, or whose default it is."""
     # Bambi's effects have no correlations
-    default = f"{'brms' if slot.support == 'correlation' else defaults} default"
+    default = default_source("brms" if slot.support == "correlation" else defaults)
     return tuple(choice.source if choice else default for choice in _leading(slot, by_path))
 
 
@@ -130,15 +139,22 @@ def _chosen(slot: _Slot, choices: Sequence[Choice | None]) -> Prior:
     """The prior of a slot, put together from those of its coefficients where they differ."""
     first, count = choices[0], len(slot.labels)
     if all(choice is first for choice in choices):
-        return _fit(first, slot.support, slot.name, count) if first else slot.default
+        return _fit(first, slot.support, slot.name, count) if first else _settled(slot.default)
     own = []
     for k, (choice, label) in enumerate(zip(choices, slot.labels, strict=True)):
         alone = choice is not None and choice.path == (*slot.path[:-1], label)
         name, width = (label, 1) if alone else (slot.name, count)
-        prior = _fit(choice, slot.support, name, width) if choice else slot.default
+        prior = _fit(choice, slot.support, name, width) if choice else _settled(slot.default)
         own.append(prior.of(k))
     _check_alike(own, slot)
     return together(own)
+
+
+def _settled(default: Prior | DataError) -> Prior:
+    """A default prior, now that it is needed."""
+    if isinstance(default, DataError):
+        raise default
+    return default
 
 
 def _fit(choice: Choice, support: Support, name: str, width: int) -> Prior:
@@ -159,8 +175,9 @@ def _check_alike(own: Sequence[Prior], slot: _Slot) -> None:
         if prior.name != own[0].name:
             raise PriorError(
                 f"`priors` must give all coefficients of {slot.name!r} the same distribution "
-                f"(its arguments may differ), got {own[0]} for {slot.labels[0]!r} and {prior} for "
-                f"{label!r}. Give {slot.name!r} as a whole a prior of that distribution, too."
+                f"(its arguments may differ), got {own[0].written(4)} for {slot.labels[0]!r} and "
+                f"{prior.written(4)} for {label!r}. Give {slot.name!r} as a whole a prior of that "
+                f"distribution, too."
             )
 
 
@@ -197,7 +214,7 @@ def _by_path(
         if len(path) == 1:
             path = _found(path[0], plain, "name parameters of the model", no_intercept)
         else:
-            _check_path(path, design)
+            path = _full_path(path, design)
         if path in found:
             raise PriorError(
                 f"`priors` must give each parameter one prior, got {found[path].prior} under "
@@ -233,18 +250,21 @@ def _slope_names(design: Design) -> list[str]:
     return list(dict.fromkeys([*terms, *labels]))
 
 
-def _check_path(path: Path, design: Design) -> None:
-    """Raise unless the names of a mapping are in the model."""
-    if path[0] == "b":
+def _full_path(path: Path, design: Design) -> Path:
+    """The path of the names of a mapping, which must be in the model."""
+    first, name, *rest = path
+    if first == "b":
         rule = "name terms or coefficients in `b`"
-        _found(path[1], _slope_names(design), rule, "`Intercept` is an argument of its own.")
-        return
-    blocks = [b for b in design.blocks if path[0] == "sd" or (b.correlated and b.width > 1)]
-    what = "grouping factors" if path[0] == "sd" else "grouping factors with correlated effects"
-    _found(path[1], [block.factor for block in blocks], f"name {what} in `{path[0]}`")
-    if len(path) > 2:
-        effects = _effect_names(blocks, path[1])
-        _found(path[2], effects, f"name effects of {path[1]!r} in `{path[0]}`")
+        step = "`Intercept` is an argument of its own."
+        return (first, *_found(name, _slope_names(design), rule, step))
+    blocks = [b for b in design.blocks if first == "sd" or (b.correlated and b.width > 1)]
+    what = "grouping factors" if first == "sd" else "grouping factors with correlated effects"
+    factors = [block.factor for block in blocks]
+    (factor,) = _found(name, factors, f"name {what} in `{first}`")
+    if not rest:
+        return (first, factor)
+    effects = _effect_names(blocks, factor)
+    return (first, factor, *_found(rest[0], effects, f"name effects of {factor!r} in `{first}`"))
 
 
 def _effect_names(blocks: Sequence[Block], factor: str) -> list[str]:
@@ -259,9 +279,11 @@ def _found(
 ) -> Path:
     """The path of a name that must be among those available.
 
-    `of_intercept` is what to do if it is the intercept's.
+    `of_intercept` is what to do if it is the intercept's. Names of terms may be written as in the
+    formula; labels of levels are what they are.
     """
-    if name not in available:
+    known = next((each for each in (name, variable_name(name)) if each in available), None)
+    if known is None:
         next_step = of_intercept if name == "Intercept" else ""
         raise PriorError(unknown("priors", rule, name, list(dict.fromkeys(available)), next_step))
-    return available[name] if isinstance(available, Mapping) else (name,)
+    return available[known] if isinstance(available, Mapping) else (known,)

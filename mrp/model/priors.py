@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from mrp.design import variable_name
 from mrp.errors import PriorError, unknown
 from mrp.levels import THRESHOLD
 from mrp.model.distributions import Prior, parse, written
@@ -142,8 +141,7 @@ def _choices(path: Path, given: Any, depth: int) -> Iterator[Choice]:
             yield from _choices((*path, str(key)), prior, depth - 1)
     elif given is not None or len(path) > 1:
         source = _source(path)
-        names = tuple(variable_name(name) for name in path)
-        yield Choice(names, written(given, source), source)
+        yield Choice(path, written(given, source), source)
 
 
 def _source(path: Path) -> str:

@@ -144,6 +144,15 @@ def check_sizes(**sizes: int) -> None:
             raise RequestError(f"`{name}` must be a whole number, {least} or more, got {value!r}.")
 
 
+def check_seed(seed: object) -> None:
+    """Raise unless this is a seed, or None."""
+    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool) and seed >= 0
+    if seed is not None and not whole:
+        raise RequestError(
+            f"`seed` must be a whole number, 0 or more, or None, got {seed!r}. Usual: 1."
+        )
+
+
 def check_target(target_accept: float) -> None:
     """Raise unless the target acceptance rate is one."""
     if not 0 < target_accept < 1:

@@ -19,12 +19,15 @@ from mrp.plots.figures import BLUE, FAINT, INK, PALE, SEEN, TEXT_POINTS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from mrp.model.distributions import Prior
     from mrp.model.prior_table import Row
 
 Floats = NDArray[np.float64]
 
 CENTRAL = 0.99
 """Probability of what a panel shows."""
+MOST = 20.0
+"""A density is cut off at so many times its average between the quartiles."""
 MENTIONED = 0.975
 """A panel says how much it shows if that is less."""
 POINTS = 401
@@ -73,27 +76,29 @@ def panels(rows: Sequence[Row]) -> list[Panel]:
     rows
         Parameters with their priors, of `mrp.model.prior_table.rows`.
     """
-    distinct: dict[tuple[str, int], list[Row]] = {}
+    distinct: dict[tuple[Prior, str, int], list[Row]] = {}
     for row in rows:
-        distinct.setdefault((str(row.prior), row.width), []).append(row)
+        distinct.setdefault((row.prior, row.note, row.width), []).append(row)
     return [_panel(same) for same in distinct.values()]
 
 
 def _panel(rows: Sequence[Row]) -> Panel:
-    prior, width = rows[0].prior, rows[0].width
-    parameters = tuple(row.parameter for row in rows)
+    prior, width, written = rows[0].prior, rows[0].width, rows[0].written
+    parameters = tuple(f"{row.parameter} {row.note}".rstrip() for row in rows)
     limits = LIMITS[prior.distribution.support]
     if not prior.proper:
-        return Panel(str(prior), parameters, np.zeros(0), np.zeros(0), 0.0, limits)
+        return Panel(written, parameters, np.zeros(0), np.zeros(0), 0.0, limits)
     # as many points where there is more to see: quantiles of equally spaced probabilities
     tail = (1 - CENTRAL) / 2
     probabilities = np.linspace(tail, 1 - tail, POINTS)
     grid = prior.quantiles(probabilities, width)
     density = prior.density(grid, width)
+    low, high = prior.quantiles(np.array([0.25, 0.75]), width)
+    density = np.minimum(density, MOST * 0.5 / (high - low))  # it may have no end
     seen = np.flatnonzero(density >= SEEN * density.max())
     part = slice(seen[0], seen[-1] + 1)
     shown = float(np.ptp(probabilities[part]))
-    return Panel(str(prior), parameters, grid[part], density[part], shown, limits)
+    return Panel(written, parameters, grid[part], density[part], shown, limits)
 
 
 def draw(drawn: Sequence[Panel]) -> list[Axes]:

@@ -11,20 +11,15 @@ import pytest
 from scipy import stats
 
 from mrp.coefficients import correlation_name, number_of
+from mrp.errors import DataError, RequestError
 from mrp.model import Model
 from mrp.model.graph import CENTERED, CENTERED_THRESHOLD
 from mrp.model.kernel import geometry, layout
+from tests.draws import assert_distributed_as
+from tests.messages import raises
 
 MODE = "FAST_COMPILE"
 DRAWS = 20_000
-
-
-def assert_distributed_as(draws: Any, distribution: Any) -> None:
-    """The share of draws below each quantile is its probability, within 4.5 standard errors."""
-    at = np.linspace(0.02, 0.98, 25)
-    draws = np.asarray(draws).ravel()
-    below = (draws[:, None] <= distribution.ppf(at)).mean(axis=0)
-    np.testing.assert_array_less(np.abs(below - at), 4.5 * np.sqrt(at * (1 - at) / len(draws)))
 
 
 # --- prior draws ----------------------------------------------------------------------------------
@@ -219,11 +214,35 @@ def test_a_model_of_other_data_or_another_outcome_keeps_the_switch(people: pd.Da
     assert Model("y ~ x", people).priors.centered
 
 
-def test_the_table_of_priors_says_which_intercept_is_meant(people: pd.DataFrame):
-    attrs = [
-        Model("y ~ x", people, center_predictors=c).prior_summary().attrs for c in (True, False)
-    ]
-    assert attrs == [
-        {"intercept": "prior of centred predictors"},
-        {"intercept": "prior of predictors as they are"},
-    ]
+@pytest.mark.parametrize(
+    ("formula", "centered", "note"),
+    [
+        ("y ~ x", True, "of centred predictors"),
+        ("y ~ x", False, ""),
+        ("y ~ (1 | state)", True, ""),
+    ],
+)
+def test_the_table_of_priors_says_which_intercept_is_meant(
+    formula: str, centered: bool, note: str, people: pd.DataFrame
+):
+    table = Model(formula, people, center_predictors=centered).prior_summary()
+    assert table["note"].tolist() == [note, *[""] * (len(table) - 1)]
+
+
+def test_thresholds_have_the_note_too(people: pd.DataFrame):
+    table = Model("k ~ x", people, family="cumulative").prior_summary()
+    assert table["note"].tolist() == [*["of centred predictors"] * 2, ""]
+
+
+def test_the_formula_of_brms_for_it_is_refused_with_the_switch(people: pd.DataFrame):
+    with pytest.raises(DataError) as caught:
+        Model("y ~ 0 + Intercept + x", people)
+    assert str(caught.value).endswith(
+        " Leave `0 + Intercept` out of the formula and pass center_predictors=False."
+    )
+
+
+@pytest.mark.parametrize("name", ["center_predictors", "collapse", "correlated"])
+def test_switches_are_true_or_false(name: str, people: pd.DataFrame):
+    with raises(RequestError, f"`{name}` must be True or False, got 'no'."):
+        Model("y ~ x", people, **{name: "no"})

@@ -132,14 +132,27 @@ def test_bambi_s_defaults_need_columns_that_vary(formula: str, people: pd.DataFr
     message = (
         f"`data` must have different values in every column of '{name}', got the same for everyone "
         "in ['age:sex[old, woman]'] (no respondent has that combination?): its sd scales Bambi's "
-        f"default prior. Merge levels, or name a prior yourself: priors={{'defaults': 'brms', "
-        f"'{name}': 'normal(0, 1)'}}."
+        "default priors. Merge levels, or give `b`, `Intercept` and `sd` priors of your own."
     )
     formula = f"count ~ {formula}"
     with raises(DataError, message):
         Model(formula, empty, family="poisson")
-    advised = {"defaults": "brms", name: "normal(0, 1)"}
+    advised = {"b": "normal(0, 1)", "Intercept": "normal(0, 5)", "sd": "exponential(1)"}
     assert Model(formula, empty, family="poisson", priors=advised).priors.population
+
+
+@pytest.mark.parametrize("given", ["b", "Intercept"])
+def test_bambi_s_intercept_is_scaled_by_the_slopes(given: str, people: pd.DataFrame):
+    """Where a slope's default is not settled, that of the intercept isn't either."""
+    empty = people[(people["age"] != "old") | (people["sex"] != "woman")]
+    with pytest.raises(DataError, match="every column of 'age:sex'"):
+        Model("count ~ age:sex", empty, family="poisson", priors={given: "normal(0, 1)"})
+
+
+def test_a_constant_outcome_needs_no_defaults_where_all_priors_are_given(people: pd.DataFrame):
+    given = {"b": "normal(0, 1)", "Intercept": "normal(0, 5)", "sigma": "exponential(1)"}
+    priors = Model("y ~ x", people.assign(y=2.5), priors=given).priors
+    assert priors.population == {"Intercept": parse("normal(0, 5)"), "x": parse("normal(0, 1)")}
 
 
 # --- brms' defaults -------------------------------------------------------------------------------

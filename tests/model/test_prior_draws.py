@@ -6,6 +6,7 @@ standard errors.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -14,22 +15,14 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from mrp.errors import PriorError
+from mrp.errors import PriorError, RequestError
 from mrp.fit import Fit
 from mrp.model import Model
 from mrp.model.prior_draws import lkj_cholesky
+from tests.draws import assert_distributed_as
 from tests.messages import raises
 
 DRAWS = 20_000
-PROBABILITIES = np.linspace(0.02, 0.98, 25)
-
-
-def assert_distributed_as(draws: Any, distribution: Any) -> None:
-    """The share of draws below each quantile of the distribution is its probability."""
-    draws = np.asarray(draws).ravel()
-    below = (draws[:, None] <= distribution.ppf(PROBABILITIES)).mean(axis=0)
-    error = np.sqrt(PROBABILITIES * (1 - PROBABILITIES) / len(draws))
-    np.testing.assert_array_less(np.abs(below - PROBABILITIES), 4.5 * error)
 
 
 def assert_uncorrelated(a: Any, b: Any) -> None:
@@ -260,21 +253,46 @@ def test_draws_do_not_depend_on_whether_rows_are_collapsed(people: pd.DataFrame)
 
 
 @pytest.mark.parametrize(
-    ("formula", "priors", "parameter"),
+    ("priors", "parameters", "classes"),
     [
-        ("y ~ x", "brms", "x"),
-        ("y ~ x", {"Intercept": "flat()"}, "Intercept"),
-        ("y ~ x", {"sigma": "flat()"}, "sigma"),
-        ("y ~ x + (1 | state)", {"sd": ""}, "1|state"),
+        ("brms", ["age[mid]", "age[old]", "x"], ["b"]),
+        ({"Intercept": "flat()"}, ["Intercept"], ["Intercept"]),
+        ({"sigma": "flat()", "sd": ""}, ["sd(Intercept | state)", "sigma"], ["sd", "sigma"]),
     ],
 )
-def test_a_flat_prior_can_t_be_drawn_from(
-    formula: str, priors: Any, parameter: str, people: pd.DataFrame
+def test_flat_priors_can_t_be_drawn_from_until_what_is_said_is_added(
+    priors: Any, parameters: list[str], classes: list[str], people: pd.DataFrame
 ):
-    model = Model(formula, people, priors=priors)
+    formula = "y ~ age + x + (1 | state)"
+    defaults = priors if isinstance(priors, str) else "bambi"
+    add = ", ".join(f"{name}='normal(0, 1)'" for name in classes)
     message = (
-        f"`priors` must be proper to be drawn from, got a flat prior for {parameter!r}. Give it "
-        f"one, such as priors={{{parameter!r}: 'normal(0, 1)'}}."
+        f"`priors` must be proper to be drawn from, got flat ones for {parameters}. Add {add} to "
+        f"mrp.priors(defaults={defaults!r}, …)."
     )
     with raises(PriorError, message):
-        model.sample_prior(draws=2)
+        Model(formula, people, priors=priors).sample_prior(draws=2)
+    given = {"defaults": priors} if isinstance(priors, str) else priors
+    advised = {**given, **dict.fromkeys(classes, "normal(0, 1)")}
+    assert Model(formula, people, priors=advised).sample_prior(draws=2)
+
+
+def test_draws_that_are_infinite_are_refused_with_the_prior(people: pd.DataFrame):
+    model = Model("y ~ (1 | state)", people, priors={"sd": "inv_gamma(0.001, 0.001)"})
+    with pytest.raises(PriorError) as caught:
+        model.sample_prior(draws=2000, seed=1)
+    assert re.fullmatch(
+        r"`priors` must be drawn as finite numbers, got inv_gamma\(0.001, 0.001\) for '1\|state', "
+        r"whose draws are infinite in \d+ of 2,000. Take one with thinner tails, such as "
+        r"'half_student_t\(3, 2.5\)'.",
+        str(caught.value),
+    )
+
+
+@pytest.mark.parametrize("seed", [-1, "a", 1.5, True])
+def test_a_seed_is_a_whole_number(seed: Any, people: pd.DataFrame):
+    model = Model("y ~ x", people)
+    message = f"`seed` must be a whole number, 0 or more, or None, got {seed!r}. Usual: 1."
+    for sampled in (model.sample_prior, model.sample):
+        with raises(RequestError, message):
+            sampled(seed=seed)

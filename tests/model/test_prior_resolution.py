@@ -86,6 +86,24 @@ def test_a_name_with_a_slash_is_written_as_in_the_formula(people: pd.DataFrame):
     assert model.priors.population["I(x ∕ 2)"] == parse("normal(0, 1)")
 
 
+@pytest.mark.parametrize("name", ["race[Black/African American]", "I(x / 2)"])
+def test_a_level_with_a_slash_is_written_as_it_is(name: str, people: pd.DataFrame):
+    race = pd.Categorical(people["sex"]).rename_categories(["White", "Black/African American"])
+    formula = "y ~ race + I(x / 2) + (race + I(x / 2) | state)"
+    given = mrp.priors(b={name: "normal(1, 0.5)"}, sd={"state": {name: "exponential(2)"}})
+    model = Model(formula, people.assign(race=race), priors=given)
+    shown = name.replace("I(x / 2)", "I(x ∕ 2)")
+    assert text_of(model)[shown] == "normal(1, 0.5)"
+    assert text_of(model)[f"sd({shown} | state)"] == "exponential(2)"
+
+
+def test_a_grouping_factor_may_have_the_name_of_a_class(people: pd.DataFrame):
+    given = mrp.priors(cor={"cor": "lkj(5)", "state": "lkj(9)"})
+    survey = people.assign(cor=people["education"])
+    model = Model("y ~ (x | cor) + (x | state)", survey, priors=given)
+    assert model.priors.cor == (5.0, 9.0)
+
+
 def test_bambi_s_priors_are_taken_nested_or_not(people: pd.DataFrame):
     given = {
         "age": bambi.Prior("Normal", mu=[0.0, 1.0], sigma=[1.0, 2.0]),

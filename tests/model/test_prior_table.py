@@ -17,7 +17,7 @@ FORMULA = "y ~ age + x + (sex + x | state) + (1 | education)"
 
 
 def records(table: pd.DataFrame) -> list[tuple[Any, ...]]:
-    return list(table.itertuples(index=False, name=None))
+    return list(table[["parameter", "prior", "source"]].itertuples(index=False, name=None))
 
 
 def test_every_parameter_has_a_row(people: pd.DataFrame):
@@ -30,7 +30,7 @@ def test_every_parameter_has_a_row(people: pd.DataFrame):
         defaults="brms",
     )
     table = Model(FORMULA, people, priors=given).prior_summary()
-    assert table.columns.tolist() == ["parameter", "prior", "source"]
+    assert table.columns.tolist() == ["parameter", "prior", "note", "source"]
     assert table.index.tolist() == list(range(10))
     assert records(table) == [
         ("Intercept", "student_t(3, 1, 2.5)", "Intercept"),
@@ -124,6 +124,18 @@ def test_thresholds_have_one_row_if_they_have_one_prior(
     priors = {"x": "normal(0, 1)", **(given or {})}
     table = Model("k ~ x", people, family=family, priors=priors).prior_summary()
     assert records(table) == [*wanted, ("x", "normal(0, 1)", "x")]
+
+
+def test_priors_are_written_as_they_were_given(people: pd.DataFrame):
+    given = mrp.priors(Intercept="normal(2019.5, 0.25)", x="normal(1e6, 12345)")
+    assert text_of(Model("y ~ x", people, priors=given))[:2] == [
+        "normal(2019.5, 0.25)",
+        "normal(1e6, 12345)",
+    ]
+
+
+def text_of(model: Model) -> list[str]:
+    return [str(text) for text in model.prior_summary()["prior"]]
 
 
 def test_levels_of_an_unordered_outcome_share_a_row(people: pd.DataFrame):

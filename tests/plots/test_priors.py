@@ -17,7 +17,7 @@ from mrp.plots.priors import POINTS, Panel, draw, panels, titled
 
 
 def panel(text: str, width: int = 0) -> Panel:
-    (found,) = panels([Row("p", parse(text), "b", width)])
+    (found,) = panels([Row("p", parse(text), "b", width=width)])
     return found
 
 
@@ -74,10 +74,23 @@ def test_a_peak_is_seen_however_heavy_the_tail():
 
 def test_correlations_of_more_effects_are_another_panel():
     prior = parse("lkj(1)")
-    found = panels([Row("cor(a)", prior, "cor", 2), Row("cor(b)", prior, "cor", 4)])
+    found = panels([Row(f"cor({a})", prior, "cor", width=w) for a, w in [("a", 2), ("b", 4)]])
     assert [one.parameters for one in found] == [("cor(a)",), ("cor(b)",)]
     np.testing.assert_allclose(found[0].density, 0.5, rtol=1e-9)
     np.testing.assert_allclose(found[1].density, stats.beta(2, 2, -1, 2).pdf(found[1].grid))
+
+
+@pytest.mark.parametrize("text", ["gamma(0.5, 1)", "gamma(0.1, 0.1)", "lkj(0.1)"])
+def test_a_density_without_end_is_cut_off(text: str):
+    found = panel(text, width=2)
+    assert len(found.grid) > 20
+    assert found.shown > 0.5
+    assert np.sort(found.density)[-1] < 50 * np.sort(found.density)[-20]
+
+
+def test_priors_that_differ_in_late_digits_have_panels_of_their_own():
+    table = [Row("x", parse("normal(2019.6, 0.5)"), "x"), Row("k", parse("normal(2020.4, 1)"), "k")]
+    assert [one.prior for one in panels(table)] == ["normal(2019.6, 0.5)", "normal(2020.4, 1)"]
 
 
 def test_a_flat_prior_has_a_panel_without_a_density():
@@ -120,7 +133,7 @@ def model(people: pd.DataFrame) -> mrp.Model:
 def test_panels_are_drawn_as_they_are(model: mrp.Model):
     axes = model.plot_priors()
     assert [(ax.get_title(loc="left"), ax.get_xlabel()) for ax in axes] == [
-        ("Intercept", "normal(0, 1.5)"),
+        ("Intercept of centred predictors", "normal(0, 1.5)"),
         ("age[mid]", "normal(0, 1)"),
         ("age[old]", "normal(0, 2)"),
         ("x, z", "flat()"),
