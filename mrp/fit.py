@@ -202,12 +202,16 @@ class Fit:
         -------
         Columns ``check``, ``value``, ``at`` (the parameter or chain that is worst), ``limit``,
         ``ok`` (missing where the value can't be computed) and ``advice`` (empty where all is
-        well; why not, where there is no value). The checks are
+        well; why not, where there is no value). The checks are of the model's parameters; what
+        else draws from elsewhere have is left out.
 
         - ``divergences`` and ``tree_depth``: draws that ended in a divergence, or whose tree was
           as deep as trees may get (limit 0);
+        - ``stuck``: parameters that never move or are not finite (limit 0); those are left out of
+          the next three;
         - ``rhat``: the largest R-hat of all parameters (limit 1.01);
-        - ``ess_bulk``, ``ess_tail``: the smallest effective sample sizes (limit 100 per chain);
+        - ``ess_bulk``, ``ess_tail``: the smallest effective sample sizes (limit 100 per chain); the
+          tails are the quantiles at 5% and 95%, whatever ArviZ is set to;
         - ``ebfmi``: the lowest energy fraction of missing information of a chain (limit 0.3).
 
         References
@@ -219,11 +223,12 @@ class Fit:
         --------
         >>> import mrp
         >>> mrp.testing.example_fit().diagnostics()["check"].tolist()
-        ['divergences', 'rhat', 'ess_bulk', 'ess_tail', 'tree_depth', 'ebfmi']
+        ['divergences', 'stuck', 'rhat', 'ess_bulk', 'ess_tail', 'tree_depth', 'ebfmi']
         """
         from mrp.checks.diagnostics import diagnostics
+        from mrp.checks.parameters import of_model
 
-        return diagnostics(self.draws)
+        return diagnostics(self.draws, set(map(str, of_model(self))))
 
     def log_likelihood(self) -> xr.DataArray:
         r"""Log likelihood of each respondent's outcome, for each draw.

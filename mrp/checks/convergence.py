@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+TAILS = (0.05, 0.95)
+"""Probabilities of the quantiles whose smaller effective sample size is that of the tails."""
 LEAST_DRAWS = 4
 """Draws of a chain that diagnostics need."""
 TOGETHER = 64
@@ -33,15 +34,17 @@ def convergence(arrays: Sequence[Floats]) -> Floats:
 
     Returns
     -------
-    NaN where a number can't be computed: chains of fewer than 4 draws, values that are not finite,
-    R-hat of one chain or of draws that never move.
+    NaN where a number can't be computed: chains of fewer than 4 draws, values that are not finite
+    or never move, R-hat of one chain.
     """
-    found = _in_pieces(arrays, partial(_convergence, tails=tails()))
+    found = _in_pieces(arrays, _convergence)
     return np.concatenate([np.zeros((3, 0)), *found], axis=1)
 
 
 def relative_efficiency(arrays: Sequence[Floats]) -> float:
     """Effective sample size of the mean, averaged over parameters, as a share of the draws.
+
+    Parameters whose draws are not all finite are left out.
 
     It says how long the tail is that Pareto smoothing takes (Vehtari et al. 2017,
     doi:10.1007/s11222-016-9696-4); one chain counts as independent draws, as in ArviZ.
@@ -49,16 +52,9 @@ def relative_efficiency(arrays: Sequence[Floats]) -> float:
     chains, draws = arrays[0].shape[:2]
     if chains == 1 or draws < LEAST_DRAWS:
         return 1.0
-    found = _in_pieces(arrays, _ess_of_mean)
-    return float(np.concatenate(found).mean() / (chains * draws))
-
-
-def tails() -> tuple[float, float]:
-    """The probabilities of the quantiles whose smaller effective sample size is the tail's."""
-    from arviz_base import rcParams
-
-    probability = float(rcParams["stats.ci_prob"])
-    return min(probability, 1 - probability), max(probability, 1 - probability)
+    found = np.concatenate(_in_pieces(arrays, _ess_of_mean))
+    finite = found[np.isfinite(found)]
+    return float(finite.mean() / (chains * draws)) if len(finite) else 1.0
 
 
 def _in_pieces(arrays: Sequence[Floats], diagnose: Any) -> list[Floats]:
@@ -72,7 +68,7 @@ def _in_pieces(arrays: Sequence[Floats], diagnose: Any) -> list[Floats]:
 
 
 @np.errstate(all="ignore")
-def _convergence(draws: Floats, tails: Sequence[float]) -> Floats:
+def _convergence(draws: Floats) -> Floats:
     """R-hat, bulk and tail effective sample size (3, parameters) of (chains, draws, parameters)."""
     x = np.ascontiguousarray(np.moveaxis(draws, 2, 0))
     parameters, chains, count = x.shape
@@ -85,9 +81,10 @@ def _convergence(draws: Floats, tails: Sequence[float]) -> Floats:
         folded = np.abs(x_split - np.median(x_split, axis=(1, 2), keepdims=True))
         result[0] = np.maximum(_rhat(z), _rhat(_normal_scores(folded)))
     result[1] = _ess(z)
-    low, high = np.quantile(x, tails, axis=(1, 2))[:, :, None, None]
+    low, high = np.quantile(x, TAILS, axis=(1, 2))[:, :, None, None]
     result[2] = np.minimum(_ess(x_split <= low), _ess(x_split <= high))
-    result[:, ~np.isfinite(x).all(axis=(1, 2))] = np.nan
+    finite, moving = np.isfinite(x).all(axis=(1, 2)), np.ptp(x, axis=(1, 2)) > 0
+    result[:, ~(finite & moving)] = np.nan
     return result
 
 

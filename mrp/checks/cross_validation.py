@@ -11,6 +11,7 @@ from arviz_stats.utils import ELPDDataLOO
 from numpy.typing import NDArray
 
 from mrp.checks.convergence import relative_efficiency
+from mrp.checks.parameters import of_model
 from mrp.errors import RequestError
 from mrp.fit import RESPONDENT, Fit
 from mrp.likelihood import Pointwise, observed_of, pointwise
@@ -65,8 +66,8 @@ def _by_pair(likelihood: Pointwise, chains: int, efficiency: float) -> Floats:
 
 
 def _parameters(fit: Fit) -> list[Floats]:
-    """Draws (chains, draws, k) of every variable."""
-    parameters = fit.parameters.transpose("chain", "draw", ...)
+    """Draws (chains, draws, k) of every parameter."""
+    parameters = of_model(fit).transpose("chain", "draw", ...)
     arrays = [variable.to_numpy() for variable in parameters.data_vars.values()]
     return [array.reshape(*array.shape[:2], -1) for array in arrays]
 

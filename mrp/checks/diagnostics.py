@@ -7,7 +7,7 @@ same checks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -17,10 +17,10 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from mrp.checks.convergence import convergence, tails
+from mrp.checks.convergence import LEAST_DRAWS, TAILS, convergence
 
 Floats = NDArray[np.float64]
-CheckName = Literal["divergences", "rhat", "ess_bulk", "ess_tail", "tree_depth", "ebfmi"]
+CheckName = Literal["divergences", "stuck", "rhat", "ess_bulk", "ess_tail", "tree_depth", "ebfmi"]
 
 COLUMNS = ("check", "value", "at", "limit", "ok", "advice")
 """Columns of `Fit.diagnostics`."""
@@ -61,7 +61,7 @@ class Rule:
     missing: str
 
 
-_SHORT = "Not computed: it takes {} of 4 draws that are finite."
+_SHORT = "Not computed: it takes {} of 4 draws that are finite and move."
 _LONGER = "Raise `draws` and `tune`."
 
 RULES = (
@@ -73,6 +73,15 @@ RULES = (
         said="{value:.0f} of {draws} draws ended in divergences",
         advice="Raise `target_accept` (0.95, 0.99) or narrow the priors of the sd's.",
         missing=WITHOUT_SAMPLER,
+    ),
+    Rule(
+        "stuck",
+        limit=0,
+        least=False,
+        per_chain=False,
+        said="{value:.0f} parameters never move or are not finite, among them {at}",
+        advice="Look at them in `parameters`: these are no draws from a posterior.",
+        missing="Not computed: it takes chains of 4 draws.",
     ),
     Rule(
         "rhat",
@@ -156,11 +165,14 @@ class Check:
     advice: str
 
 
-def diagnostics(draws: xr.DataTree) -> pd.DataFrame:
-    """The checks of the draws of a posterior or prior, one row each; see `Fit.diagnostics`."""
+def diagnostics(draws: xr.DataTree, names: Collection[str] | None = None) -> pd.DataFrame:
+    """The checks of the draws of a posterior or prior, one row each; see `Fit.diagnostics`.
+
+    `names` are those of the model's parameters, by default all.
+    """
     if "posterior" not in draws.children:
         return table(judge({}, chains=1), missing=OF_PRIOR)
-    return table(judge(measure(draws), draws["posterior"].sizes["chain"]))
+    return table(judge(measure(draws, names), draws["posterior"].sizes["chain"]))
 
 
 def table(checks: Sequence[Check], missing: str | None = None) -> pd.DataFrame:
@@ -196,16 +208,27 @@ def _judged(rule: Rule, report: Mapping[str, Any], chains: int) -> Check:
 # --- the numbers ----------------------------------------------------------------------------------
 
 
-def measure(draws: xr.DataTree) -> dict[str, Any]:
+def measure(draws: xr.DataTree, names: Collection[str] | None = None) -> dict[str, Any]:
     """Worst R-hat and effective sample size over all parameters, and what the sampler says.
+
+    Parameters
+    ----------
+    draws
+        Tree with the group ``posterior``, and ``sample_stats`` where a sampler ran.
+    names
+        Variables that are parameters; by default all. Draws from elsewhere may have others, such as
+        the ones on the diagonal of a correlation matrix, which never move.
 
     Returns
     -------
     ``draws`` (over all chains) and a value for each rule, with its place under ``…_at``.
     ``divergences`` and ``tree_depth`` are numbers of draws, placed at the chain with most of them;
-    ``ebfmi`` is that of the worst chain. NaN where there is nothing to compute it from.
+    ``stuck`` is a number of parameters, placed at the first of them; ``ebfmi`` is that of the worst
+    chain. NaN where there is nothing to compute it from.
     """
     posterior = draws["posterior"].to_dataset().transpose("chain", "draw", ...)
+    if names is not None:
+        posterior = posterior[[name for name in posterior.data_vars if name in names]]
     stats = draws["sample_stats"].to_dataset() if "sample_stats" in draws.children else None
     return {
         "draws": posterior.sizes["chain"] * posterior.sizes["draw"],
@@ -217,18 +240,19 @@ def measure(draws: xr.DataTree) -> dict[str, Any]:
 
 
 def _worst(posterior: xr.Dataset) -> dict[str, Any]:
-    """Worst R-hat and effective sample sizes, with the parameters' names."""
+    """Parameters that are stuck; worst R-hat and effective sample sizes of others; their names."""
     from arviz_stats.base import array_stats
 
     exact = {
         "rhat": array_stats.rhat,
         "ess_bulk": partial(array_stats.ess, method="bulk"),
-        "ess_tail": partial(array_stats.ess, method="tail", prob=tails()),
+        "ess_tail": partial(array_stats.ess, method="tail", prob=TAILS),
     }
     arrays = [array.to_numpy() for array in posterior.data_vars.values()]
     arrays = [array.reshape(*array.shape[:2], -1) for array in arrays]
-    report: dict[str, Any] = {}
-    for (name, of_draws), numbers in zip(exact.items(), convergence(arrays), strict=True):
+    found = convergence(arrays)
+    report = _stuck(posterior, arrays, np.isnan(found[1]))
+    for (name, of_draws), numbers in zip(exact.items(), found, strict=True):
         if np.isnan(numbers).all():
             report[name], report[f"{name}_at"] = float("nan"), ""
             continue
@@ -236,6 +260,16 @@ def _worst(posterior: xr.Dataset) -> dict[str, Any]:
         label, worst = _parameter(posterior, arrays, at)
         report[name], report[f"{name}_at"] = float(of_draws(worst)), label
     return report
+
+
+def _stuck(
+    posterior: xr.Dataset, arrays: Sequence[Floats], stuck: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """Number of parameters that have no effective sample size, and the first of them."""
+    if posterior.sizes["draw"] < LEAST_DRAWS:
+        return {"stuck": float("nan"), "stuck_at": ""}
+    first = _parameter(posterior, arrays, int(stuck.argmax()))[0] if stuck.any() else ""
+    return {"stuck": int(stuck.sum()), "stuck_at": first}
 
 
 def _parameter(posterior: xr.Dataset, arrays: Sequence[Floats], at: int) -> tuple[str, Floats]:

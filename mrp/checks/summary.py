@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mrp import effects
 from mrp.checks.convergence import convergence
 from mrp.checks.diagnostics import RULES, judge, measure
+from mrp.checks.parameters import of_model
 from mrp.errors import FitError, RequestError
 from mrp.estimates import Estimates, Made, estimates
 from mrp.fit import Fit
@@ -214,7 +215,8 @@ def _notes(fit: Fit, ci_prob: float) -> Iterator[str]:
         f"effective sample size for the centre and the tails (good: at least "
         f"{limits['ess_bulk']:g})."
     )
-    said = [check.said for check in judge(measure(fit.draws), chains) if check.said]
+    report = measure(fit.draws, set(map(str, of_model(fit))))
+    said = [check.said for check in judge(report, chains) if check.said]
     if said:
         yield f"Not to be trusted yet: {'; '.join(said)}. See `fit.diagnostics()`."
 

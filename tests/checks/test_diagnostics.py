@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import arviz_stats
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
+from arviz_base import rc_context
 
 import mrp
 from mrp.checks.diagnostics import OF_PRIOR, RULES, WITHOUT_SAMPLER, diagnostics, judge, measure
 from tests.cases import SURVEY
 from tests.model.test_sampling import GOOD, made_draws
 
-CHECKS = ["divergences", "rhat", "ess_bulk", "ess_tail", "tree_depth", "ebfmi"]
+CHECKS = ["divergences", "stuck", "rhat", "ess_bulk", "ess_tail", "tree_depth", "ebfmi"]
 
 
 def sampled(*, shift=0.0, divergences=0, deepest=0, name="maxdepth_reached", chains=4):
@@ -47,13 +49,21 @@ def test_there_is_one_row_for_each_check():
 
 def test_the_worst_numbers_are_arviz_s_and_named():
     draws = sampled(shift=0.7)
-    summary = arviz_stats.summary(draws, round_to="none")
     table = by_check(diagnostics(draws))
+    summary = arviz_stats.summary(draws, round_to="none")
     assert table.loc["rhat", "value"] == pytest.approx(summary["r_hat"].max(), rel=1e-12)
     assert table.loc["rhat", "at"] == summary["r_hat"].idxmax() == "age[old]"
-    for name in ("ess_bulk", "ess_tail"):
-        assert table.loc[name, "value"] == pytest.approx(summary[name].min(), rel=1e-12)
-        assert table.loc[name, "at"] == summary[name].idxmin()
+    assert table.loc["ess_bulk", "value"] == pytest.approx(summary["ess_bulk"].min(), rel=1e-12)
+    assert table.loc["ess_bulk", "at"] == summary["ess_bulk"].idxmin()
+    tails = arviz_stats.ess(draws, method="tail", prob=(0.05, 0.95))
+    lowest = min(float(array.min()) for array in tails.data_vars.values())
+    assert table.loc["ess_tail", "value"] == pytest.approx(lowest, rel=1e-12)
+
+
+def test_tails_are_those_of_stan_however_arviz_is_set():
+    expected = diagnostics(sampled())
+    with rc_context({"stats.ci_prob": 0.5}):
+        pd.testing.assert_frame_equal(diagnostics(sampled()), expected)
 
 
 def test_energy_is_judged_by_the_worst_chain():
@@ -86,6 +96,7 @@ def test_advice_is_given_only_where_a_check_fails():
     [
         ({}, None),
         ({"divergences": 1}, "divergences"),
+        ({"stuck": 1}, "stuck"),
         ({"rhat": 1.0101}, "rhat"),
         ({"ess_bulk": 399.9}, "ess_bulk"),
         ({"ess_tail": 399.9}, "ess_tail"),
@@ -95,7 +106,7 @@ def test_advice_is_given_only_where_a_check_fails():
 )
 def test_limits_are_the_published_ones(change, failing):
     checks = judge(GOOD | change, chains=4)
-    assert [check.name for check in checks if not check.ok] == ([failing] if failing else [])
+    assert [check.name for check in checks if check.ok is False] == ([failing] if failing else [])
 
 
 def test_effective_sample_size_is_asked_of_each_chain():
@@ -122,7 +133,7 @@ def test_a_prior_has_nothing_to_check():
 
 def test_one_chain_has_no_rhat_but_effective_sample_sizes():
     table = by_check(diagnostics(sampled(chains=4).isel(chain=[0])))
-    advice = "Not computed: it takes 2 chains of 4 draws that are finite."
+    advice = "Not computed: it takes 2 chains of 4 draws that are finite and move."
     assert table.loc["rhat", "advice"] == advice
     assert table["ok"].isna()["rhat"]
     assert table.loc["ess_bulk", "ok"]
@@ -134,11 +145,46 @@ def test_a_parameter_that_never_moves_does_not_hide_the_others():
     report = measure(xr.DataTree.from_dict({"posterior": stuck}))
     assert report["rhat_at"] == "age[old]"
     assert report["rhat"] > 1.03
+    assert (report["stuck"], report["stuck_at"]) == (1, "Intercept")
+
+
+@pytest.mark.parametrize("value", [3.0, np.nan])
+def test_parameters_that_never_move_or_are_not_finite_are_not_well(value):
+    posterior = made_draws()["posterior"].to_dataset()
+    posterior["age"][:, :, 1] = value
+    posterior["Intercept"][:] = value
+    (row,) = diagnostics(xr.DataTree.from_dict({"posterior": posterior}))[1:2].itertuples()
+    assert (row.check, row.value, row.at, row.limit, row.ok) == ("stuck", 2, "Intercept", 0, False)
+    assert row.advice == "Look at them in `parameters`: these are no draws from a posterior."
+
+
+def test_draws_that_are_all_the_same_have_nothing_to_compare():
+    model = mrp.Model("y ~ x", SURVEY, family="bernoulli")
+    same = xr.zeros_like(mrp.testing.fake_draws(model.design))
+    fit = mrp.Fit.from_draws(model, same)
+    table = by_check(fit.diagnostics())
+    assert table.loc["stuck", ["value", "ok"]].tolist() == [2, False]
+    assert table.loc[["rhat", "ess_bulk", "ess_tail"], "ok"].isna().all()
+    said = "Not to be trusted yet: 2 parameters never move or are not finite, among them Intercept."
+    assert fit.summary().notes[-1] == f"{said} See `fit.diagnostics()`."
+
+
+def test_what_else_came_with_the_draws_is_left_out():
+    fit = mrp.testing.example_fit()
+    others = fit.parameters.assign(
+        lp__=(("chain", "draw"), np.full((2, 25), np.nan)),
+        L=(("chain", "draw", "a", "b"), np.ones((2, 25, 2, 2))),
+        version=(("chain", "draw"), np.full((2, 25), "2.33")),
+    )
+    model = mrp.Model(fit.design.formula, fit.survey, family="bernoulli")
+    with_others = mrp.Fit.from_draws(model, others)
+    pd.testing.assert_frame_equal(with_others.diagnostics(), fit.diagnostics())
+    assert repr(with_others.summary()) == repr(fit.summary())
 
 
 def test_few_draws_have_no_numbers():
     posterior = made_draws(chains=1, draws=2)["posterior"].to_dataset()
     report = measure(xr.DataTree.from_dict({"posterior": posterior}))
-    for name in ("rhat", "ess_bulk", "ess_tail", "divergences", "tree_depth", "ebfmi"):
+    for name in CHECKS:
         assert np.isnan(report[name])
         assert report[f"{name}_at"] == ""

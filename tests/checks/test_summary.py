@@ -82,6 +82,7 @@ def test_numbers_are_those_of_the_draws():
     row = section(fit, "population", ci_prob=0.8).set_index("parameter").loc["military"]
     draws = fit.parameters["military"]
     theirs = arviz_stats.summary(draws.to_dataset(), round_to="none").loc["military"]
+    theirs["ess_tail"] = float(arviz_stats.ess(draws, method="tail", prob=(0.05, 0.95)))
     assert row["estimate"] == pytest.approx(theirs["mean"], rel=1e-12)
     assert row["std_error"] == pytest.approx(theirs["sd"], rel=1e-12)
     bounds = np.quantile(draws, [0.1, 0.9])
