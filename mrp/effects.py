@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -44,6 +44,8 @@ RESIDUAL = "residual"
 """Stands for a grouping factor where a parameter belongs to single outcomes."""
 WITH_SIGMA = ("gaussian",)
 """Families whose outcomes have a residual standard deviation ``sigma``."""
+OF_SPREADS = ("spread of effects", "varcorr")
+"""Quantity and verb of standard deviations and correlations."""
 LABELS = ("factor", "group", "term", "parameter")
 """Columns that these tables have for labels."""
 
@@ -89,10 +91,16 @@ def varcorr(fit: Fit) -> Estimates:
             f"formula {fit.design.formula!r} and the family {fit.family!r}. Coefficients are in "
             f"`fixef`."
         )
-    parameters = _parameters(fit)
-    _check_present(spreads, parameters)
-    parts = [_of_spread(spread, parameters[spread.variable]) for spread in spreads]
-    return _estimates(fit, _stacked(parts), "spread of effects", "varcorr")
+    parts, wrong = _of_spreads(spreads, _parameters(fit))
+    if wrong:
+        raise FitError(wrong[0])
+    return _estimates(fit, _stacked(parts), *OF_SPREADS)
+
+
+def varcorr_there(fit: Fit) -> tuple[Estimates | None, tuple[str, ...]]:
+    """`varcorr` of what the draws have, and messages on what they lack or have otherwise."""
+    parts, wrong = _of_spreads(_spreads(fit.design, fit.family), _parameters(fit))
+    return (_estimates(fit, _stacked(parts), *OF_SPREADS) if parts else None), tuple(wrong)
 
 
 def _estimates(fit: Fit, rows: Rows, quantity: str, verb: str) -> Estimates:
@@ -232,9 +240,21 @@ def _spreads(design: Design, family: str) -> Iterator[Spread]:
         yield Spread("sigma", {}, RESIDUAL, ["sigma"])
 
 
+def _of_spreads(spreads: Iterable[Spread], parameters: xr.Dataset) -> tuple[list[Rows], list[str]]:
+    """Rows of the variables that can be read, and messages on the others."""
+    spreads = list(spreads)
+    there = [spread for spread in spreads if spread.variable in parameters]
+    missing = [spread for spread in spreads if spread.variable not in parameters]
+    wrong = [_lacking(missing, parameters)] if missing else []
+    unlabelled = {s.variable: _unlabelled(s, parameters[s.variable]) for s in there}
+    wrong += [message for message in unlabelled.values() if message]
+    return [
+        _of_spread(s, parameters[s.variable]) for s in there if not unlabelled[s.variable]
+    ], wrong
+
+
 def _of_spread(spread: Spread, array: xr.DataArray) -> Rows:
     """Rows of a variable, labelled by ``factor`` and ``parameter``."""
-    _check_labels(spread, array)
     found = _rows(array, spread.levels)
     each = len(found.labels) // len(spread.names)
     labels = found.labels.drop(columns=list(spread.levels))
@@ -243,10 +263,7 @@ def _of_spread(spread: Spread, array: xr.DataArray) -> Rows:
     return Rows(labels, found.draws)
 
 
-def _check_present(spreads: Sequence[Spread], parameters: xr.Dataset) -> None:
-    missing = [spread for spread in spreads if spread.variable not in parameters]
-    if not missing:
-        return
+def _lacking(missing: Sequence[Spread], parameters: xr.Dataset) -> str:
     message = (
         f"`varcorr` needs draws of every standard deviation and correlation, this fit lacks "
         f"{listing(spread.variable for spread in missing)}. Available: "
@@ -254,19 +271,20 @@ def _check_present(spreads: Sequence[Spread], parameters: xr.Dataset) -> None:
     )
     if any(spread.names[0].startswith("cor(") for spread in missing):
         message += " A model without correlations is written (x || g)."
-    raise FitError(message)
+    return message
 
 
-def _check_labels(spread: Spread, array: xr.DataArray) -> None:
-    """Raise unless a variable has the labels; the only one of a dim needs neither."""
+def _unlabelled(spread: Spread, array: xr.DataArray) -> str:
+    """What is wrong with a variable's labels, if anything; the only one of a dim needs neither."""
     for dim, labels in spread.levels.items():
         have = _labels_of(array, dim, labels)
         if not set(labels) <= set(have):
-            raise FitError(
+            return (
                 f"`varcorr` needs draws of {spread.variable!r} with the labels {listing(labels)} "
                 f"along the dim {dim!r}, got the dims {listing(array.dims)} and the labels "
                 f"{listing(have)}. Relabel them with `assign_coords`."
             )
+    return ""
 
 
 def _labels_of(array: xr.DataArray, dim: str, expected: Sequence[str]) -> list[str]:

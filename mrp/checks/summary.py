@@ -14,7 +14,6 @@ from mrp import effects
 from mrp.checks.convergence import convergence
 from mrp.checks.diagnostics import RULES, judge, measure
 from mrp.checks.parameters import of_model
-from mrp.errors import FitError, RequestError
 from mrp.estimates import Estimates, Made, estimates
 from mrp.fit import Fit
 from mrp.intervals import check_probability, in_words, summarise
@@ -91,7 +90,8 @@ class FitSummary:
 def summarised(fit: Fit, *, ci_prob: float, group_effects: bool) -> FitSummary:
     """The parameters of a fit in sections; see `Fit.summary`."""
     check_probability(ci_prob)
-    found = {name: own for name, own in _parameters(fit, group_effects) if len(own)}
+    spreads, lacking = effects.varcorr_there(fit)
+    found = {name: own for name, own in _parameters(fit, spreads, group_effects) if len(own)}
     found = found or {"effect": fit.ranef()}  # all that some draws from elsewhere have
     rows = [_table(fit, name, own, ci_prob) for name, own in found.items()]
     order = [name for name in SECTIONS if name in found]
@@ -100,15 +100,18 @@ def summarised(fit: Fit, *, ci_prob: float, group_effects: bool) -> FitSummary:
     table = joined.loc[key.sort_values(kind="stable").index].reset_index(drop=True)
     table = table.fillna({name: "" for name in (LEVEL, "group") if name in table})
     table = table[[name for name in COLUMNS if name in table]]
-    return FitSummary(_header(fit), table, _titles(fit, table), tuple(_notes(fit, ci_prob)))
+    return FitSummary(
+        _header(fit), table, _titles(fit, table), tuple(_notes(fit, ci_prob, lacking))
+    )
 
 
 # --- what is in the table -------------------------------------------------------------------------
 
 
-def _parameters(fit: Fit, group_effects: bool) -> Iterator[tuple[str, Estimates]]:
+def _parameters(
+    fit: Fit, spreads: Estimates | None, group_effects: bool
+) -> Iterator[tuple[str, Estimates]]:
     """Draws of the parameters of each section; those of groups only where the draws have them."""
-    spreads = _if_there(fit)
     if spreads is not None:
         residual = (spreads.labels["factor"] == effects.RESIDUAL).to_numpy()
         yield "group", _rows(spreads, ~residual)
@@ -125,14 +128,6 @@ def _parameters(fit: Fit, group_effects: bool) -> Iterator[tuple[str, Estimates]
         yield "threshold", _rows(coefficients, of_levels)
     if group_effects and fit.design.blocks:
         yield "effect", fit.ranef()
-
-
-def _if_there(fit: Fit) -> Estimates | None:
-    """Standard deviations and correlations, if the model and the draws have them."""
-    try:
-        return fit.varcorr()
-    except (FitError, RequestError):
-        return None
 
 
 def _rows(estimates_: Estimates, keep: NDArray[np.bool_]) -> Estimates:
@@ -185,6 +180,9 @@ def _data(fit: Fit) -> str:
     if fit.survey is None:
         return "saved without the survey"
     distinct = len(fit.design.rows(fit.survey, argument="data").distinct[0])
+    if fit.observed is not None and fit.observed.trials is not None:
+        trials = int(fit.observed.trials.sum())
+        return f"{trials:,} trials in {len(fit.survey):,} rows, {distinct:,} of them distinct"
     return f"{len(fit.survey):,} respondents in {distinct:,} distinct rows"
 
 
@@ -198,13 +196,18 @@ def _titles(fit: Fit, table: pd.DataFrame) -> dict[tuple[str, str], str]:
     return titles
 
 
-def _notes(fit: Fit, ci_prob: float) -> Iterator[str]:
+def _notes(fit: Fit, ci_prob: float, lacking: Sequence[str]) -> Iterator[str]:
     yield (
         "estimate, std_error: mean and standard deviation of the draws; conf_low, conf_high: "
         f"{in_words([ci_prob], 'eti')}."
     )
-    if fit.design.blocks and _if_there(fit) is None:
-        yield "The draws lack standard deviations or correlations of group-level effects."
+    if FURTHER not in fit.parameters and fit.family == "negativebinomial":
+        lacking = [
+            *lacking,
+            f"The draws lack {FURTHER!r}. Add it where Fit.from_draws is given them.",
+        ]
+    for message in lacking:
+        yield f"Not everything is shown. {message}"
     if fit.group == "prior":
         yield "Draws from the prior are independent: they have no rhat, ess_bulk and ess_tail."
         return

@@ -12,6 +12,7 @@ from mrp.errors import RequestError
 from tests.cases import CASES, SURVEY
 from tests.cases import fit_of as case_fit
 from tests.checks.families import MODELS, fit_of
+from tests.checks.families import SURVEY as SURVEY_OF_FAMILIES
 from tests.messages import raises
 
 NUMBERS = ["estimate", "std_error", "conf_low", "conf_high"]
@@ -154,16 +155,51 @@ def test_it_says_what_is_wrong_with_the_draws():
     assert fit.summary().notes[-1] == expected
 
 
+def without(fit, *names):
+    """The same fit from draws without some parameters."""
+    model = mrp.Model(fit.design.formula, fit.survey, family=fit.family)
+    return mrp.Fit.from_draws(model, fit.parameters.drop_vars(names))
+
+
 def test_draws_without_standard_deviations_have_the_rest():
-    fit = fit_of("bernoulli")
-    draws = fit.parameters.drop_vars(["1|state_sigma", "gender|state_sigma", "state_cor"])
-    model = mrp.Model(fit.design.formula, fit.survey, family="bernoulli")
-    summary = mrp.Fit.from_draws(model, draws).summary()
-    assert set(summary.table["section"]) == {"population"}
-    assert (
-        "The draws lack standard deviations or correlations of group-level effects."
-        in summary.notes
+    names = ["1|state_sigma", "gender|state_sigma", "state_cor"]
+    fit = without(fit_of("bernoulli"), *names)
+    assert set(fit.summary().table["section"]) == {"population"}
+    assert fit.summary().notes[1] == (
+        "Not everything is shown. `varcorr` needs draws of every standard deviation and "
+        "correlation, this fit lacks ['1|state_sigma', 'gender|state_sigma', 'state_cor']. "
+        "Available: ['Intercept', 'age', 'military', '1|state', 'gender|state']. Add them to the "
+        "draws that Fit.from_draws is given. A model without correlations is written (x || g)."
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "lacks", "shown"),
+    [
+        ("bernoulli", "state_cor", ["sd(Intercept)", "sd(gender[Woman])"]),
+        ("gaussian", "sigma", section(fit_of("bernoulli"), "group")["parameter"].tolist()),
+        ("negativebinomial", "alpha", section(fit_of("bernoulli"), "group")["parameter"].tolist()),
+    ],
+)
+def test_what_the_draws_lack_is_named_and_the_rest_shown(name, lacks, shown):
+    summary = without(fit_of(name), lacks).summary()
+    assert summary.table.query("section == 'group'")["parameter"].tolist() == shown
+    (note,) = [note for note in summary.notes if note.startswith("Not everything is shown. ")]
+    assert repr(lacks) in note
+    assert "Fit.from_draws" in note
+
+
+def test_labels_that_are_others_are_said():
+    fit = fit_of("bernoulli")
+    model = mrp.Model(fit.design.formula, fit.survey, family="bernoulli")
+    draws = fit.parameters.assign_coords(state_cor_dim=["x"])
+    summary = mrp.Fit.from_draws(model, draws).summary()
+    assert section(mrp.Fit.from_draws(model, draws), "group")["parameter"].tolist() == [
+        "sd(Intercept)",
+        "sd(gender[Woman])",
+    ]
+    assert summary.notes[1].startswith("Not everything is shown. `varcorr` needs draws of ")
+    assert summary.notes[1].endswith("the labels ['x']. Relabel them with `assign_coords`.")
 
 
 def test_draws_of_effects_alone_are_listed():
@@ -177,6 +213,12 @@ def test_draws_of_effects_alone_are_listed():
 def test_fit_without_its_survey_has_a_summary(tmp_path):
     path = fit_of("bernoulli").save(tmp_path / "fit.nc", include_survey=False)
     assert dict(mrp.load_fit(path).summary().header)["Data"] == "saved without the survey"
+
+
+def test_rows_with_trials_are_counted_as_rows_and_as_trials():
+    trials = SURVEY_OF_FAMILIES["trials"].sum()
+    header = dict(fit_of("binomial").summary().header)
+    assert header["Data"].startswith(f"{trials:,} trials in 80 rows, ")
 
 
 def test_the_decimals_show_two_digits_of_the_error():
