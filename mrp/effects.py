@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -99,7 +99,7 @@ def varcorr(fit: Fit) -> Estimates:
 
 def varcorr_there(fit: Fit) -> tuple[Estimates | None, tuple[str, ...]]:
     """`varcorr` of what the draws have, and messages on what they lack or have otherwise."""
-    parts, wrong = _of_spreads(_spreads(fit.design, fit.family), _parameters(fit))
+    parts, wrong = _of_spreads(list(_spreads(fit.design, fit.family)), _parameters(fit))
     return (_estimates(fit, _stacked(parts), *OF_SPREADS) if parts else None), tuple(wrong)
 
 
@@ -240,9 +240,8 @@ def _spreads(design: Design, family: str) -> Iterator[Spread]:
         yield Spread("sigma", {}, RESIDUAL, ["sigma"])
 
 
-def _of_spreads(spreads: Iterable[Spread], parameters: xr.Dataset) -> tuple[list[Rows], list[str]]:
+def _of_spreads(spreads: Sequence[Spread], parameters: xr.Dataset) -> tuple[list[Rows], list[str]]:
     """Rows of the variables that can be read, and messages on the others."""
-    spreads = list(spreads)
     there = [spread for spread in spreads if spread.variable in parameters]
     missing = [spread for spread in spreads if spread.variable not in parameters]
     wrong = [_lacking(missing, parameters)] if missing else []

@@ -60,7 +60,8 @@ class Fit:
     ----------
     draws
         A tree with the group ``posterior`` or ``prior`` (dims chain and draw first), and
-        ``sample_stats`` and ``log_prior`` where a sampler ran. Every ArviZ function accepts it.
+        ``sample_stats`` where a sampler ran, ``log_prior`` where every parameter is there. ArviZ's
+        functions take it.
     design
         What the formula learned from the survey.
     family, link
@@ -237,8 +238,10 @@ class Fit:
 
         Returns
         -------
-        Dims ``chain``, ``draw`` and ``respondent``, in the survey's order. Assigned to the group
-        ``log_likelihood`` of a tree, ArviZ takes it as it is.
+        Dims ``chain``, ``draw`` and ``respondent``, in the survey's order; of
+        ``p(successes, trials)`` a respondent is a row, with all its trials. ArviZ takes it as a
+        dataset in the group ``log_likelihood`` of a copy of `draws`:
+        ``tree = fit.draws.copy(); tree["log_likelihood"] = fit.log_likelihood().to_dataset()``.
 
         Raises
         ------
@@ -267,19 +270,21 @@ class Fit:
         ArviZ's result: ``elpd`` (expected log predictive density of one respondent, summed over
         respondents), ``se``, ``p`` (effective number of parameters), and by respondent ``elpd_i``
         and ``pareto_k``. ``arviz_stats.compare`` takes it. The importance weights, respondents x
-        draws, are not kept.
+        draws, are not kept. Of ``p(successes, trials)`` a row is left out as a whole, with all its
+        trials: the numbers are not those of the same answers in rows of their own.
 
         Raises
         ------
         RequestError
-            The draws are from the prior.
+            The draws are from the prior, or fewer than 25.
         DataError
             The fit was saved without its survey.
 
         Warns
         -----
         UserWarning
-            Pareto k is too large for some respondents: their numbers can't be relied on.
+            Pareto k is too large for some respondents: their numbers can't be relied on. Up to 0.7
+            more draws help, and the warning says how many.
 
         Notes
         -----

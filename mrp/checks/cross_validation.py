@@ -1,4 +1,4 @@
-"""Leave-one-out cross-validation of respondents, once for each distinct row and outcome."""
+"""Leave-one-out cross-validation of the survey's rows, once for each distinct row and outcome."""
 
 from __future__ import annotations
 
@@ -23,22 +23,26 @@ Floats = NDArray[np.float64]
 
 MOST_K = 0.7
 """Largest Pareto k that can be relied on with many draws (Vehtari et al. 2024)."""
+LEAST_DRAWS = 25
+"""Draws of which a fifth, the tail that is smoothed, are five."""
 
 
 def loo(fit: Fit) -> ELPDDataLOO:
-    """Leave-one-out cross-validation of respondents; see `Fit.loo`."""
+    """Leave-one-out cross-validation of the survey's rows; see `Fit.loo`."""
     if fit.group == "prior":
         raise RequestError(
             "`loo` needs draws from the posterior, got draws from the prior, which have seen no "
             "respondent to leave out. Use model.sample()."
         )
-    likelihood = pointwise(fit, observed_of(fit, "loo"))
+    check_draws(fit, "loo")
+    observed = observed_of(fit, "loo")
+    likelihood = pointwise(fit, observed)
     efficiency = relative_efficiency(_parameters(fit))
     _, index = likelihood.distinct
     elpd, k, p = _by_pair(likelihood, fit.coefficients.chains, efficiency)[:, index]
     total, se, parameters, _ = array_stats.loo_summary(elpd, p)
-    good_k = min(1 - 1 / np.log10(likelihood.size), MOST_K) if likelihood.size > 1 else MOST_K
-    _warn_of_large_k(k, good_k)
+    good_k = min(1 - 1 / np.log10(likelihood.size), MOST_K)
+    _warn_of_large_k(k, good_k, "respondents" if observed.trials is None else "rows")
     return ELPDDataLOO(
         elpd=float(total),
         se=float(se),
@@ -52,6 +56,15 @@ def loo(fit: Fit) -> ELPDDataLOO:
         pareto_k=_of_respondents(k, "pareto_k"),
         p_loo_i=_of_respondents(p, "p_loo_i"),
     )
+
+
+def check_draws(fit: Fit, verb: str) -> None:
+    """Raise unless there are enough draws to smooth the tail of importance weights."""
+    if fit.coefficients.size < LEAST_DRAWS:
+        raise RequestError(
+            f"`{verb}` needs at least {LEAST_DRAWS} draws, got {fit.coefficients.size}. Sample "
+            f"more of them: usual are 4 chains of 1,000."
+        )
 
 
 def _by_pair(likelihood: Pointwise, chains: int, efficiency: float) -> Floats:
@@ -78,13 +91,30 @@ def _of_respondents(values: Floats, name: str) -> xr.DataArray:
     )
 
 
-def _warn_of_large_k(k: Floats, good: float) -> None:
+def _warn_of_large_k(k: Floats, good: float, rows: str) -> None:
     bad = int((k > good).sum())
     if bad:
         warnings.warn(
-            f"Pareto k is over {good:.2f} for {bad} of {len(k)} respondents (up to {k.max():.2f}): "
-            f"the draws say little of how the model does without them, and `elpd` can't be relied "
-            f"on. See `pareto_k` for whom; more `draws` may help.",
+            f"Pareto k is over {good:.2f} for {bad} of {len(k)} {rows} (up to {k.max():.2f}): the "
+            f"draws say little of how the model does without them, and `elpd` can't be relied on. "
+            f"See `pareto_k` for which. {_advice(float(k.max()))}",
             UserWarning,
             stacklevel=4,  # whoever called Fit.loo
         )
+
+
+def _advice(largest: float) -> str:
+    """What helps, by the largest k: more draws do up to 0.7, and hardly beyond it."""
+    if largest >= MOST_K:
+        return (
+            f"More draws hardly help where it is over {MOST_K}: look whether the model describes "
+            f"them (`mrp.pp_check`), or refit without them."
+        )
+    return f"About {_draws_for(largest):,} draws are enough for it."
+
+
+def _draws_for(k: float) -> int:
+    """Draws with which a Pareto k can be relied on, ``10 ** (1 / (1 - k))``, rounded up."""
+    needed = 10.0 ** (1 / (1 - k))
+    unit = 10.0 ** (np.ceil(np.log10(needed)) - 1)
+    return int(np.ceil(needed / unit) * unit)

@@ -90,9 +90,58 @@ def test_large_k_is_said_and_counted():
     assert str(one.message) == (
         f"Pareto k is over {found.good_k:.2f} for {bad} of 80 respondents (up to "
         f"{float(found.pareto_k.max()):.2f}): the draws say little of how the model does without "
-        f"them, and `elpd` can't be relied on. See `pareto_k` for whom; more `draws` may help."
+        f"them, and `elpd` can't be relied on. See `pareto_k` for which. More draws hardly help "
+        f"where it is over 0.7: look whether the model describes them (`mrp.pp_check`), or refit "
+        f"without them."
     )
     assert one.filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("largest", "advice"),
+    [
+        (0.6, "About 400 draws are enough for it."),  # 10 ** 2.5 = 316.2
+        (0.66, "About 900 draws are enough for it."),
+        (0.6999, "About 3,000 draws are enough for it."),
+    ],
+)
+def test_more_draws_are_advised_only_where_they_help(largest, advice):
+    assert cross_validation._advice(largest) == advice
+    draws = int(advice.split()[1].replace(",", ""))
+    assert 1 - 1 / np.log10(draws) >= largest
+    assert cross_validation._advice(0.7).startswith("More draws hardly help")
+
+
+def test_rows_with_trials_are_left_out_as_a_whole():
+    with pytest.warns(UserWarning, match=r"Pareto k is over .* of 80 rows \(up to"):
+        found = small("binomial").loo()
+    assert found.n_data_points == len(SURVEY) < SURVEY["trials"].sum()
+
+
+@pytest.mark.parametrize(("chains", "draws"), [(1, 1), (1, 24), (2, 12), (4, 6)])
+def test_too_few_draws_are_refused_at_once(chains, draws):
+    message = (
+        f"`loo` needs at least 25 draws, got {chains * draws}. Sample more of them: usual are 4 "
+        f"chains of 1,000."
+    )
+    with raises(RequestError, message):
+        fit_of("bernoulli", chains, draws).loo()
+
+
+@QUIET
+def test_twenty_five_draws_are_enough_to_compute_it():
+    assert np.isfinite(fit_of("bernoulli", 1, 25).loo().elpd)
+
+
+@QUIET
+def test_what_else_came_with_the_draws_does_not_matter():
+    draws = small("bernoulli").parameters
+    others = draws.assign(
+        lp__=xr.full_like(draws["military"], np.nan),
+        version=xr.full_like(draws["military"], "2.33", dtype="<U4"),
+    )
+    found = mrp.Fit.from_draws(model_of("bernoulli"), others).loo()
+    assert found.elpd == small("bernoulli").loo().elpd
 
 
 def test_a_prior_has_left_nobody_in():

@@ -14,7 +14,9 @@ from mrp.model.log_prior import log_prior
 PAGE = Path(__file__).parents[2] / "docs" / "checking-a-fit.md"
 
 
-@pytest.mark.filterwarnings("ignore:Pareto k is over:UserWarning")
+@pytest.mark.filterwarnings(
+    "ignore:Pareto k is over:UserWarning", "ignore:Estimated shape parameter:UserWarning"
+)
 def test_the_code_of_the_page_runs():
     survey = mrp.load_dataset("simulated_survey")
     model = mrp.Model("defund ~ age + (1 | state)", survey, family="bernoulli")
@@ -27,7 +29,8 @@ def test_the_code_of_the_page_runs():
         "frame": mrp.load_dataset("simulated_frame"),
     }
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     for block in blocks:
         exec(compile(block, PAGE.name, "exec"), names)
     assert len(names["areas"]) == 48
+    assert names["tree"]["log_likelihood"].sizes["respondent"] == len(survey)
