@@ -104,7 +104,7 @@ def varcorr_there(fit: Fit) -> tuple[Estimates | None, tuple[str, ...]]:
 
 
 def _estimates(fit: Fit, rows: Rows, quantity: str, verb: str) -> Estimates:
-    about = {"verb": verb, "quantity": quantity, "group": fit.group}
+    about = {"verb": verb, "quantity": quantity, "group": fit.group, "draws": fit.fingerprint}
     return estimates(rows.labels, Made(rows.draws), fit.parameters.sizes["chain"], about)
 
 

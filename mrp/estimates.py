@@ -83,7 +83,8 @@ class Estimates:
     chains
         Number of chains; the draws of a row are chains x draws, chain by chain.
     about
-        How the estimates were made: verb, quantity, type, prior or posterior.
+        How the estimates were made: verb, quantity, type, prior or posterior, and `Fit.fingerprint`
+        of the draws.
     summarised
         Centre and interval of tables, renderings and pictures, unless they are asked for others.
     """

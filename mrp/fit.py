@@ -6,6 +6,7 @@ verb without PyMC.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 
 RESPONDENT = "respondent"
 """Dim of the respondents, numbered in the survey's order."""
+LOG_PRIOR = "log_prior"
+"""Group of a fit's draws that has the log density of the priors."""
 FORMAT = 1
 """Version of the file layout; a file of another version is refused."""
 
@@ -102,15 +105,23 @@ class Fit:
             predictors as they are, not centred. A slash in names, as in ``I(x / 2)``, becomes
             a division slash, which xarray takes.
 
+        Returns
+        -------
+        The fit. Where the draws have every parameter that has a prior, it has the group
+        ``log_prior``, which `mrp.sensitivity` takes: the log density of the model's priors, unless
+        the tree has such a group already.
+
         Raises
         ------
         DataError
             A variable, dim or label is missing.
         """
+        from mrp.checks.parameters import log_prior_of
+
         if isinstance(draws, xr.Dataset):
             tree = xr.DataTree.from_dict({"posterior": _without_slashes(draws)})
         elif isinstance(draws, xr.DataTree) and "posterior" in draws.children:
-            tree = draws
+            tree = draws.copy()
         else:
             got = type(draws).__name__
             if isinstance(draws, xr.DataTree):
@@ -131,6 +142,9 @@ class Fit:
             observed=model.outcome,
         )
         fit.coefficients  # noqa: B018 - checks the names and dims now
+        density = None if LOG_PRIOR in tree.children else log_prior_of(fit, model)
+        if density is not None:
+            tree[LOG_PRIOR] = xr.DataTree(density)
         return fit
 
     @property
@@ -142,6 +156,21 @@ class Fit:
     def parameters(self) -> xr.Dataset:
         """The draws of the parameters, dims chain and draw first."""
         return self.draws[self.group].to_dataset()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A text that tells these draws from others.
+
+        It is the same for a fit that is loaded, and whatever the order of variables, dims and
+        labels.
+        """
+        digest = hashlib.blake2b(digest_size=16)
+        for name in sorted(map(str, self.parameters.data_vars)):
+            array = _sorted(self.parameters[name])
+            if array.dtype.kind in "biuf":
+                digest.update(name.encode())
+                digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()
 
     def auxiliary(self, name: str, needed_by: str, advice: str = "") -> NDArray[np.float64]:
         """Draws (draws,) of the family's parameter besides the mean, for something that needs it.
@@ -546,6 +575,13 @@ def _observed(dataset: xr.Dataset, content: Mapping[str, Any]) -> Outcome | None
         trials=trials,
         levels=None if levels is None else tuple(levels),
     )
+
+
+def _sorted(array: xr.DataArray) -> xr.DataArray:
+    """A variable with its dims by name, and their labels, but for chains and draws, by text."""
+    for dim in set(array.dims) & set(array.coords) - {"chain", "draw"}:
+        array = array.isel({dim: np.argsort(array[dim].to_numpy().astype(str), stable=True)})
+    return array.transpose(*sorted(map(str, array.dims)))
 
 
 def _without_slashes(dataset: xr.Dataset) -> xr.Dataset:

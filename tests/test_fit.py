@@ -80,12 +80,34 @@ def test_draws_from_elsewhere_may_have_any_order(name):
     assert_same_answers(shuffled, fit)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_fingerprint_is_that_of_the_draws(name, tmp_path):
+    case = CASES[name]
+    fit = mrp.Fit.from_draws(case.model, case.draws)
+    noted = case.draws.assign(note=(("chain", "draw"), np.full((2, 4), "text")))
+    for same in (permuted(case.draws), case.draws.copy(deep=True), noted):
+        assert mrp.Fit.from_draws(case.model, same).fingerprint == fit.fingerprint
+    if not case.model.design.calls.namespace:
+        assert mrp.load_fit(fit.save(tmp_path / "fit.nc")).fingerprint == fit.fingerprint
+
+
+def test_fingerprints_of_other_draws_differ():
+    case = CASES["correlated slopes, logit"]
+    fit = mrp.Fit.from_draws(case.model, case.draws)
+    turned = case.draws.isel(draw=slice(None, None, -1))
+    one = case.draws.copy(deep=True)
+    one["Intercept"][0, 0] += 1e-9
+    for other in (turned, case.draws.isel(chain=[1, 0]), one, case.draws.isel(draw=slice(3))):
+        assert mrp.Fit.from_draws(case.model, other).fingerprint != fit.fingerprint
+
+
 def test_tree_of_draws_is_kept_whole():
     case = CASES["correlated slopes, logit"]
     stats = xr.Dataset({"diverging": (("chain", "draw"), np.zeros((2, 4), dtype=bool))})
     tree = xr.DataTree.from_dict({"posterior": case.draws, "sample_stats": stats})
     fit = mrp.Fit.from_draws(case.model, tree)
-    assert set(fit.draws.children) == {"posterior", "sample_stats"}
+    assert set(fit.draws.children) == {"posterior", "sample_stats", "log_prior"}
+    assert set(tree.children) == {"posterior", "sample_stats"}
     assert_same_answers(fit, mrp.Fit.from_draws(case.model, case.draws))
 
 
@@ -218,7 +240,7 @@ def test_fit_with_thousands_of_groups_is_saved(tmp_path):
 def test_saving_does_not_change_the_fit(tmp_path):
     fit = made("correlated slopes, logit")
     fit.save(tmp_path / "fit.nc")
-    assert set(fit.draws.children) == {"posterior"}
+    assert set(fit.draws.children) == {"posterior", "log_prior"}
 
 
 def test_saving_returns_the_path_and_replaces_an_older_file(tmp_path):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -12,6 +14,10 @@ from mrp.design import Level
 from mrp.fit import Fit
 from mrp.levels import THRESHOLD, THRESHOLD_DIM, level_parameters
 from mrp.model.families import FAMILIES
+from mrp.model.log_prior import log_prior
+
+if TYPE_CHECKING:
+    from mrp.model import Model
 
 
 def of_model(fit: Fit) -> xr.Dataset:
@@ -36,6 +42,16 @@ def with_prior(fit: Fit) -> xr.Dataset:
         if array is not None and set(array.dims) == {*dims, "chain", "draw"}:
             found[name] = array
     return xr.Dataset(found)
+
+
+def log_prior_of(fit: Fit, model: Model) -> xr.Dataset | None:
+    """Log density of a model's priors at the draws; None where a parameter is not there."""
+    parameters = with_prior(fit)
+    if set(parameters) < set(dims_with_prior(fit)):
+        return None
+    parts = model.design, model.observed, model.priors, model.by_level
+    with np.errstate(all="ignore"):  # draws from elsewhere may be where a prior has no density
+        return log_prior(parameters, *parts).transpose("chain", "draw")
 
 
 def dims_with_prior(fit: Fit) -> dict[str, Dims]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -10,9 +10,11 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from mrp.checks.cross_validation import check_draws
+from mrp.checks.parameters import dims_with_prior, with_prior
 from mrp.errors import FitError, RequestError, listing, unknown
 from mrp.estimates import Estimates
-from mrp.fit import Fit
+from mrp.fit import LOG_PRIOR, Fit
 from mrp.labels import beside
 from mrp.likelihood import observed_of, pointwise, total
 
@@ -22,8 +24,6 @@ Component = Literal["prior", "likelihood"]
 THRESHOLD = 0.05
 """Sensitivity that is worth a look: that of a normal posterior whose mean moves by a third of its
 standard deviation where the power of the component is doubled (Kallioinen et al. 2023)."""
-LOG_PRIOR = "log_prior"
-"""Group of a fit's draws that has the log density of the priors."""
 PRIOR, CONFLICT = "potential strong prior / weak likelihood", "potential prior-data conflict"
 """What sensitivity to the prior, without and with sensitivity to the data, may mean."""
 
@@ -45,9 +45,9 @@ def sensitivity(
     Parameters
     ----------
     fit
-        Draws from the posterior of a model that was sampled here.
+        Draws from the posterior. Those from elsewhere must have every parameter that has a prior.
     estimates
-        What was made of them: poststratified estimates, contrasts, `Fit.fixef`.
+        What was made of these draws: poststratified estimates, contrasts, `Fit.fixef`.
     prior
         Parameters whose priors are scaled, as the group ``log_prior`` of ``fit.draws`` names them:
         ``"1|state_sigma"``, ``["age", "education"]``. By default all, but for the effects of
@@ -64,9 +64,11 @@ def sensitivity(
     Raises
     ------
     RequestError
-        The draws are from the prior, the estimates of another fit, or there is no such parameter.
+        The draws are from the prior or fewer than 25, the estimates of another fit, of several, or
+        not finite, or there is no such parameter.
     FitError
-        The draws came without the log density of the priors.
+        The draws, which came from elsewhere, lack parameters that have a prior, or are where a
+        density is zero.
     DataError
         The fit was saved without its survey.
 
@@ -76,7 +78,7 @@ def sensitivity(
     ``arviz_stats.psense``.
     """
     _check(fit, estimates, threshold)
-    draws = _as_dataset(fit, estimates)
+    draws = _as_dataset(estimates)
     found = {
         "prior": _sensitivities(draws, "prior", _log_prior(fit, prior)),
         "likelihood": _sensitivities(draws, "likelihood", _log_likelihood(fit)),
@@ -85,20 +87,29 @@ def sensitivity(
 
 
 def _check(fit: Fit, estimates: Estimates, threshold: float) -> None:
+    if not isinstance(fit, Fit):
+        raise RequestError(
+            f"`fit` must be a Fit, got {type(fit).__name__}. "
+            f"Make one with model.sample() or mrp.load_fit()."
+        )
     if fit.group == "prior":
         raise RequestError(
             "`fit` must have draws from the posterior, got draws from the prior, which depend on "
             "no data. Use model.sample()."
         )
-    have = (fit.coefficients.chains, fit.coefficients.size)
-    got = (estimates.chains, estimates.source.size)
-    if got != have or estimates.about.get("group", "posterior") != "posterior":
+    check_draws(fit, "sensitivity")
+    if not isinstance(estimates, Estimates):
         raise RequestError(
-            f"`estimates` must be made of the draws of `fit` ({have[0]} chains, {have[1]} draws), "
-            f"got others ({got[0]} chains, {got[1]} "
-            f"{estimates.about.get('group', 'posterior')} draws). Make them of this fit."
+            f"`estimates` must be Estimates, got {type(estimates).__name__}. "
+            f"Make them with mrp.poststratify() or another verb."
         )
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or threshold <= 0:
+    if estimates.about.get("draws") != fit.fingerprint:
+        raise RequestError(
+            "`estimates` must be made of the draws of `fit`, got estimates of others, or of "
+            "several fits. Make them of this fit."
+        )
+    is_number = isinstance(threshold, int | float | np.number) and not isinstance(threshold, bool)
+    if not is_number or not 0 < threshold < np.inf:
         raise RequestError(
             f"`threshold` must be a positive number, got {threshold!r}. Usual: {THRESHOLD}."
         )
@@ -107,33 +118,73 @@ def _check(fit: Fit, estimates: Estimates, threshold: float) -> None:
 def _log_prior(fit: Fit, prior: str | Sequence[str] | None) -> Floats:
     """Log density (chains, draws) of the priors that are scaled."""
     if LOG_PRIOR not in fit.draws.children:
-        raise FitError(
-            f"`sensitivity` needs the log density of the priors at the draws, the group "
-            f"{LOG_PRIOR!r} of `fit.draws`, which this fit lacks. Available: "
-            f"{listing(fit.draws.children)}. Sample the model again, or add it to the tree that "
-            f"Fit.from_draws is given."
-        )
+        raise FitError(_lacking(fit))
     densities = fit.draws[LOG_PRIOR].to_dataset()
+    densities = densities.sum([dim for dim in densities.dims if dim not in ("chain", "draw")])
     names = list(map(str, densities.data_vars))
-    asked = names if prior is None else [prior] if isinstance(prior, str) else list(prior)
+    asked = _asked(prior, names)
+    arrays = [densities[name].transpose("chain", "draw").to_numpy() for name in asked]
+    for name, array in zip(asked, arrays, strict=True):
+        _check_finite(array, f"the prior of {name!r}")
+    return np.sum(arrays, axis=0)
+
+
+def _lacking(fit: Fit) -> str:
+    """Why there is no log density of the priors."""
+    there = with_prior(fit)
+    missing = [name for name in dims_with_prior(fit) if name not in there]
+    if missing:
+        return (
+            f"`sensitivity` needs draws of every parameter that has a prior, this fit lacks "
+            f"{listing(missing)}, or has them with other dims or labels. Available: "
+            f"{listing(fit.parameters.data_vars)}. Add them to the draws that Fit.from_draws is "
+            f"given."
+        )
+    return (
+        f"`sensitivity` needs the log density of the priors at the draws, the group {LOG_PRIOR!r} "
+        f"of `fit.draws`, which this fit lacks. Available: {listing(fit.draws.children)}. Sample "
+        f"the model again, or make the fit with Fit.from_draws."
+    )
+
+
+def _asked(prior: Any, names: Sequence[str]) -> list[str]:
+    """Names of the priors that are scaled."""
+    several = isinstance(prior, Iterable) and not isinstance(prior, str)
+    asked = list(names if prior is None else prior if several else [prior])
     for name in asked:
         if name not in names:
             raise RequestError(unknown("prior", "name parameters that have a prior", name, names))
     if not asked:
         raise RequestError("`prior` must name at least one parameter, got none. Leave it out.")
-    arrays = [densities[name].transpose("chain", "draw").to_numpy() for name in asked]
-    return np.sum(arrays, axis=0)
+    return asked
 
 
 def _log_likelihood(fit: Fit) -> Floats:
     """Log likelihood (chains, draws) of all respondents together."""
     by_draw = total(pointwise(fit, observed_of(fit, "sensitivity")))
+    _check_finite(by_draw, "the outcome")
     return by_draw.reshape(fit.coefficients.chains, -1)
 
 
-def _as_dataset(fit: Fit, estimates: Estimates) -> xr.Dataset:
+def _check_finite(log_density: Floats, of: str) -> None:
+    bad = int((~np.isfinite(log_density)).sum())
+    if bad:
+        raise FitError(
+            f"`sensitivity` needs draws at which {of} has a density, got {bad:,} of "
+            f"{log_density.size:,} draws at which it has none. Are they draws of this model?"
+        )
+
+
+def _as_dataset(estimates: Estimates) -> xr.Dataset:
     """Draws of the estimates as parameters, without their labels."""
     values = estimates.draws.to_numpy()
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=(0, 1)))
+    if len(bad):
+        raise RequestError(
+            f"`estimates` must have finite draws, got others in "
+            f"{listing(estimates.names[k] for k in bad)}. Leave those out, or look at what they "
+            f"are made by, such as `transform`."
+        )
     return xr.Dataset({"estimate": (("chain", "draw", "row"), values)})
 
 

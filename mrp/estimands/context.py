@@ -130,6 +130,7 @@ class Context:
         if self.transform is not None:
             quantity = Transformed(quantity, self.transform)
         about = {"verb": verb, "quantity": what, "type": self.type, "group": self.fit.group}
+        about["draws"] = self.fit.fingerprint
         if len(labels.columns) and len(self.levels or ()) in range(1, MOST_COLORS + 1):
             about["color"] = LEVEL
         labels = _with_levels(labels, self.levels)

@@ -6,10 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-import xarray as xr
 
 import mrp
-from mrp.model.log_prior import log_prior
 
 PAGE = Path(__file__).parents[2] / "docs" / "checking-a-fit.md"
 
@@ -20,12 +18,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "checking-a-fit.md"
 def test_the_code_of_the_page_runs():
     survey = mrp.load_dataset("simulated_survey")
     model = mrp.Model("defund ~ age + (1 | state)", survey, family="bernoulli")
-    posterior = mrp.testing.fake_draws(model.design)
-    density = log_prior(posterior, model.design, model.observed, model.priors)
-    tree = xr.DataTree.from_dict({"posterior": posterior, "log_prior": density})
     names = {
         "mrp": mrp,
-        "fit": mrp.Fit.from_draws(model, tree),
+        "fit": mrp.Fit.from_draws(model, mrp.testing.fake_draws(model.design)),
         "frame": mrp.load_dataset("simulated_frame"),
     }
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import arviz_stats
 import numpy as np
 import pandas as pd
@@ -10,19 +12,16 @@ import xarray as xr
 
 import mrp
 from mrp.checks.sensitivity import CONFLICT, PRIOR
-from mrp.errors import FitError, RequestError
+from mrp.errors import FitError, RequestError, listing
 from mrp.model.log_prior import log_prior
-from tests.cases import FRAME
+from tests.cases import FRAME, permuted
 from tests.checks.families import MODELS, SURVEY, fit_of, model_of
 from tests.messages import raises
 
 
-def with_prior(name, chains=4, draws=50):
-    """A fit that has the log density of its priors."""
-    model, fit = model_of(name), fit_of(name, chains, draws)
-    density = log_prior(fit.parameters, model.design, model.observed, model.priors, model.by_level)
-    tree = xr.DataTree.from_dict({"posterior": fit.parameters, "log_prior": density})
-    return mrp.Fit.from_draws(model, tree)
+def enough(name, chains=4, draws=50):
+    """A fit of enough draws."""
+    return fit_of(name, chains, draws)
 
 
 def of_arviz(fit, estimates, group, **options):
@@ -39,7 +38,7 @@ def of_arviz(fit, estimates, group, **options):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_sensitivities_are_those_of_arviz(name):
-    fit = with_prior(name)
+    fit = enough(name)
     estimates = mrp.avg_predictions(fit, by="gender")
     found = mrp.sensitivity(fit, estimates)
     np.testing.assert_allclose(found["prior"], of_arviz(fit, estimates, "prior"), rtol=1e-8)
@@ -48,7 +47,7 @@ def test_sensitivities_are_those_of_arviz(name):
 
 
 def test_sensitivity_is_that_of_poststratified_estimates_with_their_labels():
-    fit = with_prior("bernoulli")
+    fit = enough("bernoulli")
     areas = mrp.poststratify(fit, FRAME.assign(age=FRAME["age"]), by="state", wts="n")
     found = mrp.sensitivity(fit, areas)
     assert found.columns.tolist() == ["state", "prior", "likelihood", "diagnosis"]
@@ -57,7 +56,7 @@ def test_sensitivity_is_that_of_poststratified_estimates_with_their_labels():
 
 
 def test_priors_can_be_scaled_one_by_one():
-    fit = with_prior("bernoulli")
+    fit = enough("bernoulli")
     names = ["1|state_sigma", "gender|state_sigma"]
     estimates = fit.fixef()
     found = mrp.sensitivity(fit, estimates, prior=names)["prior"]
@@ -85,9 +84,7 @@ def normal(prior_sd, prior_mean=0.0, draws=4000):
     posterior = xr.Dataset(
         {"Intercept": (("chain", "draw"), at), "sigma": (("chain", "draw"), np.ones(at.shape))}
     )
-    density = log_prior(posterior, model.design, model.observed, model.priors)
-    tree = xr.DataTree.from_dict({"posterior": posterior, "log_prior": density})
-    return mrp.Fit.from_draws(model, tree)
+    return mrp.Fit.from_draws(model, posterior)
 
 
 @pytest.mark.parametrize(
@@ -114,31 +111,113 @@ def test_tighter_prior_far_from_the_data_matters_more():
 
 
 def test_estimate_that_is_the_same_in_all_draws_is_not_sensitive():
-    fit = with_prior("bernoulli")
+    fit = enough("bernoulli")
     same = mrp.avg_predictions(fit, by="gender").hypothesis("b1 - b1 = 0")
     assert mrp.sensitivity(fit, same)[["prior", "likelihood"]].to_numpy().tolist() == [[0, 0]]
 
 
 def test_flat_priors_matter_to_nothing():
     model = mrp.Model("y ~ x", SURVEY, family="bernoulli", priors={"b": "flat"})
-    draws = mrp.testing.fake_draws(model.design)
-    density = log_prior(draws, model.design, model.observed, model.priors)
-    tree = xr.DataTree.from_dict({"posterior": draws, "log_prior": density})
-    fit = mrp.Fit.from_draws(model, tree)
+    fit = mrp.Fit.from_draws(model, mrp.testing.fake_draws(model.design))
     assert (mrp.sensitivity(fit, fit.fixef(), prior="x")["prior"] == 0).all()
 
 
 # --- what is needed -------------------------------------------------------------------------------
 
 
-def test_draws_from_elsewhere_say_what_they_lack():
-    fit = fit_of("bernoulli")
+@pytest.mark.parametrize("name", MODELS)
+def test_draws_from_elsewhere_have_the_density_of_the_model_s_priors(name):
+    model, fit = model_of(name), fit_of(name)
+    expected = log_prior(fit.parameters, model.design, model.observed, model.priors, model.by_level)
+    xr.testing.assert_allclose(fit.draws["log_prior"].to_dataset(), expected)
+    shuffled = mrp.Fit.from_draws(model, permuted(fit.parameters))
+    xr.testing.assert_allclose(shuffled.draws["log_prior"].to_dataset(), expected)
+
+
+def test_labels_that_are_the_only_ones_may_be_missing_as_in_draws_of_brms():
+    model, fit = model_of("bernoulli"), fit_of("bernoulli")
+    bare = fit.parameters.assign(
+        state_cor=fit.parameters["state_cor"].isel(state_cor_dim=0, drop=True),
+        **{
+            "gender|state_sigma": fit.parameters["gender|state_sigma"].isel(
+                gender__expr_dim=0, drop=True
+            )
+        },
+    )
+    found = mrp.Fit.from_draws(model, bare)
+    xr.testing.assert_allclose(
+        found.draws["log_prior"].to_dataset(), fit.draws["log_prior"].to_dataset()
+    )
+
+
+def test_density_that_came_with_the_draws_is_kept_and_summed_over_coefficients():
+    fit = fit_of("bernoulli", 4, 50)
+    density = xr.Dataset({"age": xr.zeros_like(fit.parameters["age"]) + fit.parameters["age"]})
+    tree = xr.DataTree.from_dict({"posterior": fit.parameters, "log_prior": density})
+    given = mrp.Fit.from_draws(model_of("bernoulli"), tree)
+    xr.testing.assert_identical(given.draws["log_prior"].to_dataset(), density)
+    summed = xr.DataTree.from_dict(
+        {"posterior": fit.parameters, "log_prior": density.sum("age_dim")}
+    )
+    expected = mrp.Fit.from_draws(model_of("bernoulli"), summed)
+    pd.testing.assert_frame_equal(
+        mrp.sensitivity(given, given.fixef()), mrp.sensitivity(expected, expected.fixef())
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda draws: draws.drop_vars("state_cor"),
+        lambda draws: draws.assign_coords(state_cor_dim=["x"]),
+        lambda draws: draws.assign(state_cor=draws["state_cor"].expand_dims(more=2)),
+    ],
+)
+def test_parameters_that_draws_from_elsewhere_lack_are_named(change):
+    draws = change(fit_of("bernoulli", 4, 50).parameters)
+    fit = mrp.Fit.from_draws(model_of("bernoulli"), draws)
+    message = (
+        f"`sensitivity` needs draws of every parameter that has a prior, this fit lacks "
+        f"['state_cor'], or has them with other dims or labels. Available: "
+        f"{listing(draws.data_vars)}. Add them to the draws that Fit.from_draws is given."
+    )
+    assert "log_prior" not in fit.draws.children
+    with raises(FitError, message):
+        mrp.sensitivity(fit, fit.fixef())
+
+
+def test_fit_that_lost_the_density_of_its_priors_says_so():
+    fit = fit_of("bernoulli", 4, 50)
+    lean = replace(fit, draws=xr.DataTree.from_dict({"posterior": fit.parameters}))
     message = (
         "`sensitivity` needs the log density of the priors at the draws, the group 'log_prior' of "
         "`fit.draws`, which this fit lacks. Available: ['posterior']. Sample the model again, or "
-        "add it to the tree that Fit.from_draws is given."
+        "make the fit with Fit.from_draws."
     )
     with raises(FitError, message):
+        mrp.sensitivity(lean, lean.fixef())
+
+
+def test_draws_where_a_prior_has_no_density_are_refused():
+    draws = fit_of("bernoulli", 4, 50).parameters.copy(deep=True)
+    draws["1|state_sigma"][0, :3] = np.nan
+    fit = mrp.Fit.from_draws(model_of("bernoulli"), draws)
+    message = (
+        "`sensitivity` needs draws at which the prior of '1|state_sigma' has a density, got 3 of "
+        "200 draws at which it has none. Are they draws of this model?"
+    )
+    with raises(FitError, message):
+        mrp.sensitivity(fit, fit.fixef())
+
+
+@pytest.mark.parametrize(("chains", "draws"), [(1, 1), (2, 12)])
+def test_too_few_draws_are_refused(chains, draws):
+    fit = fit_of("bernoulli", chains, draws)
+    message = (
+        f"`sensitivity` needs at least 25 draws, got {chains * draws}. Sample more of them: usual "
+        f"are 4 chains of 1,000."
+    )
+    with raises(RequestError, message):
         mrp.sensitivity(fit, fit.fixef())
 
 
@@ -151,25 +230,90 @@ def test_draws_from_elsewhere_say_what_they_lack():
             "'age', 'military', '1|state_sigma', 'gender|state_sigma', 'state_cor']. Did you mean "
             "'age'?",
         ),
+        (
+            {"prior": 3},
+            "`prior` must name parameters that have a prior, got 3. Available: ['Intercept', "
+            "'age', 'military', '1|state_sigma', 'gender|state_sigma', 'state_cor'].",
+        ),
         ({"prior": []}, "`prior` must name at least one parameter, got none. Leave it out."),
         ({"threshold": 0}, "`threshold` must be a positive number, got 0. Usual: 0.05."),
         ({"threshold": True}, "`threshold` must be a positive number, got True. Usual: 0.05."),
+        ({"threshold": np.nan}, "`threshold` must be a positive number, got nan. Usual: 0.05."),
+        ({"threshold": "5%"}, "`threshold` must be a positive number, got '5%'. Usual: 0.05."),
     ],
 )
 def test_requests_that_can_t_be_honoured_are_refused(options, message):
-    fit = with_prior("bernoulli")
+    fit = enough("bernoulli")
     with raises(RequestError, message):
         mrp.sensitivity(fit, fit.fixef(), **options)
 
 
-def test_estimates_of_other_draws_are_refused():
-    fit = with_prior("bernoulli")
+OTHERS = (
+    "`estimates` must be made of the draws of `fit`, got estimates of others, or of several fits. "
+    "Make them of this fit."
+)
+
+
+def test_estimates_of_another_fit_of_the_same_size_are_refused():
+    fit, other = enough("bernoulli"), enough("probit")
+    other = mrp.Fit.from_draws(
+        model_of("probit"), other.parameters.isel(draw=slice(None, None, -1))
+    )
+    prior = model_of("bernoulli").sample_prior(draws=200, seed=1)
+    both = mrp.concat({"a": fit.fixef(), "b": other.fixef()})
+    for estimates in (other.fixef(), mrp.avg_predictions(other), prior.fixef(), both):
+        with raises(RequestError, OTHERS):
+            mrp.sensitivity(fit, estimates)
+
+
+def test_everything_that_is_made_of_the_fit_is_taken(tmp_path):
+    fit = enough("bernoulli")
+    loaded = mrp.load_fit(fit.save(tmp_path / "fit.nc"))
+    by_gender = mrp.avg_predictions(fit, by="gender")
+    for estimates in (
+        fit.varcorr(),
+        fit.ranef(),
+        loaded.fixef(),
+        by_gender.hypothesis("~ pairwise"),
+        by_gender.hypothesis(0.3).with_interval(ci_prob=0.5),
+        mrp.avg_predictions(fit, transform=np.log),
+        mrp.avg_predictions(fit, re_formula=None),
+        mrp.avg_predictions(fit, re_formula=False),
+        mrp.avg_comparisons(fit, variables="gender"),
+        mrp.concat(
+            {"all": mrp.avg_predictions(fit, by="age"), "again": mrp.avg_predictions(fit, by="age")}
+        ),
+    ):
+        assert len(mrp.sensitivity(fit, estimates)) == len(estimates)
+        assert len(mrp.sensitivity(loaded, estimates)) == len(estimates)
+
+
+def test_estimates_that_are_not_finite_are_named():
+    fit = enough("bernoulli")
+    estimates = mrp.avg_predictions(fit, by="gender")
+    limit = float(estimates.draws.sel(gender="Woman").max())
+    broken = mrp.avg_predictions(
+        fit, by="gender", transform=lambda x: np.where(x == limit, np.inf, x)
+    )
     message = (
-        "`estimates` must be made of the draws of `fit` (4 chains, 200 draws), got others (2 "
-        "chains, 12 posterior draws). Make them of this fit."
+        "`estimates` must have finite draws, got others in ['Woman']. Leave those out, or look at "
+        "what they are made by, such as `transform`."
     )
     with raises(RequestError, message):
-        mrp.sensitivity(fit, fit_of("bernoulli").fixef())
+        mrp.sensitivity(fit, broken)
+
+
+def test_arguments_of_other_types_are_refused():
+    fit = enough("bernoulli")
+    message = (
+        "`estimates` must be Estimates, got DataFrame. Make them with mrp.poststratify() or "
+        "another verb."
+    )
+    with raises(RequestError, message):
+        mrp.sensitivity(fit, fit.fixef().to_frame())
+    message = "`fit` must be a Fit, got Estimates. Make one with model.sample() or mrp.load_fit()."
+    with raises(RequestError, message):
+        mrp.sensitivity(fit.fixef(), fit)
 
 
 def test_a_prior_is_not_sensitive_to_data():

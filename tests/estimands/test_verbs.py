@@ -220,6 +220,7 @@ def test_about_says_how_estimates_were_made():
         "quantity": "average y",
         "type": "link",
         "group": "posterior",
+        "draws": fit().fingerprint,
     }
     about = mrp.avg_comparisons(fit(), variables="x").about
     assert about["quantity"] == "average difference in y"
