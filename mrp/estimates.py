@@ -83,8 +83,8 @@ class Estimates:
     chains
         Number of chains; the draws of a row are chains x draws, chain by chain.
     about
-        How the estimates were made: verb, quantity, type, prior or posterior, and `Fit.fingerprint`
-        of the draws.
+        How the estimates were made: verb, quantity, type, prior or posterior, `Fit.fingerprint` of
+        the draws, and the columns of labels that were measured.
     summarised
         Centre and interval of tables, renderings and pictures, unless they are asked for others.
     """
@@ -316,7 +316,18 @@ class Estimates:
         """
         from mrp.hypotheses import hypothesis
 
-        return hypothesis(self, statement)
+        return hypothesis(self.unmeasured(), statement)
+
+    def unmeasured(self) -> Estimates:
+        """The same estimates without the labels that say what was measured of each.
+
+        Such labels, as those of `mrp.pp_check`, are of single estimates and not of contrasts.
+        """
+        if "measured" not in self.about:
+            return self
+        about = {name: said for name, said in self.about.items() if name != "measured"}
+        labels = self.labels.drop(columns=list(self.about["measured"]))
+        return replace(self, labels=labels, about=about)
 
     def probability(self, statement: str) -> pd.DataFrame:
         """Share of the draws for which a statement holds.
@@ -389,7 +400,8 @@ class Estimates:
             of the draws (`mrp.plots.figures.ridges`).
         options
             Of that function: `color`, `sort`, `title`, `ax`; `ci_prob` and `reference` of
-            intervals; `height` of ridges.
+            intervals; `height` of ridges. Of `mrp.pp_check` groups keep their order unless
+            ``sort=True``, and what was observed is shown as points.
 
         Returns
         -------
@@ -399,7 +411,7 @@ class Estimates:
             raise RequestError(unknown("kind", "name a picture", kind, get_args(PlotKind)))
         from mrp.plots import checks, figures
 
-        if self.about.get("verb") == "pp_check":
+        if "measured" in self.about:
             return (checks.intervals if kind == "interval" else checks.ridges)(self, **options)
         draw = figures.intervals if kind == "interval" else figures.ridges
         return draw(self, **options)

@@ -68,7 +68,8 @@ def pp_check(
     survey. Beside `by`, the labels have ``answers`` (how many are averaged: one of each respondent,
     or all trials), ``observed`` (the survey's average) and ``rank``, the share of the draws below
     the observed average and half of those that equal it: near 0 or 1 where the model does not
-    describe a group. ``plot()`` shows the observed averages as points.
+    describe a group. ``plot()`` shows the observed averages as points; ``hypothesis`` leaves these
+    labels out.
 
     Raises
     ------
@@ -117,7 +118,8 @@ def pp_check(
     codes, groups = replace(asked, weights=asked.weights * _numbers(outcome)).groups(by)
     draws = _averages(asked, outcome, codes, len(groups))
     made = asked.estimates_of_averages(draws, groups, "pp_check", f"average {fit.outcome}")
-    return replace(made, labels=_labels(made, asked, outcome, codes))
+    about = {**made.about, "measured": MEASURED}
+    return replace(made, labels=_labels(made, asked, outcome, codes), about=about)
 
 
 def _labels(

@@ -10,10 +10,18 @@ from numpy.typing import NDArray
 
 from mrp.estimates import Estimates
 from mrp.intervals import Probabilities
-from mrp.plots.layers import Intervals, Reference, Rows, interval_layers, ridge_layers
+from mrp.plots.layers import (
+    Intervals,
+    Points,
+    Reference,
+    Ridges,
+    Rows,
+    interval_layers,
+    ridge_layers,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.legend import Legend
@@ -117,6 +125,11 @@ def intervals(
     ['Man', 'Woman']
     """
     drawn = interval_layers(estimates, ci_prob=ci_prob, color=color, sort=sort, reference=reference)
+    return draw_intervals(drawn, title=title, ax=ax)
+
+
+def draw_intervals(drawn: Intervals, *, title: str | None = None, ax: Axes | None = None) -> Axes:
+    """The picture of intervals that are laid out."""
     rows, new = drawn.rows, ax is None
     inches = ROW_INCHES + COLOR_INCHES * max(len(rows.colors) - 1, 0)
     ax = _axes(rows, ax, rows.positions[0], inches)
@@ -125,21 +138,28 @@ def intervals(
     handles: dict[str, Any] = {
         name: _interval_key(drawn, *looks) for name, looks in _keys(rows, drawn.meaning)
     }
-    for k, points in enumerate(drawn.points):
+    handles |= _draw_points(ax, drawn.points, front=5)
+    _finish(ax, rows, handles, title, new)
+    return ax
+
+
+def _draw_points(ax: Axes, drawn: Sequence[Points], front: float) -> dict[str, Any]:
+    """Marks of points, in front of what lies lower, and what stands for them in the legend."""
+    handles = {}
+    for k, points in enumerate(drawn):
         mark, colour = MARKS[k % len(MARKS)]
         (handles[points.name],) = ax.plot(
             points.values,
-            rows.positions,
+            points.heights,
             mark,
             color=colour,
             fillstyle="none",
             markersize=5.5,
             markeredgewidth=1.4,
-            zorder=5,
+            zorder=front,
             clip_on=False,
         )
-    _finish(ax, rows, handles, title, new)
-    return ax
+    return handles
 
 
 def _keys(rows: Rows, meaning: str) -> list[tuple[str, tuple[str, str, str]]]:
@@ -241,6 +261,11 @@ def ridges(
     'average defund'
     """
     drawn = ridge_layers(estimates, color=color, sort=sort, height=height)
+    return draw_ridges(drawn, title=title, ax=ax)
+
+
+def draw_ridges(drawn: Ridges, *, title: str | None = None, ax: Axes | None = None) -> Axes:
+    """The picture of densities that are laid out."""
     rows, new = drawn.rows, ax is None
     top = float((rows.at + drawn.heights.max(axis=1)).max())
     ax = _axes(rows, ax, top, CURVE_INCHES if rows.colors else ROW_INCHES)
@@ -255,7 +280,10 @@ def ridges(
         ax.fill_between(x, base, y, color=pale, alpha=opacity, linewidth=0, zorder=front)
         ax.plot(x, y, color=line, linewidth=1.0, zorder=front)
         ax.vlines(mean, base, base + at_mean, colors=line, linewidth=1.0, zorder=front)
-    handles = {name: _area_key(*looks) for name, looks in _keys(rows, drawn.meaning)}
+    handles: dict[str, Any] = {
+        name: _area_key(*looks) for name, looks in _keys(rows, drawn.meaning)
+    }
+    handles |= _draw_points(ax, drawn.points, front=3 + len(rows.labels))
     _finish(ax, rows, handles, title, new)
     return ax
 

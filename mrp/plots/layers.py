@@ -94,10 +94,11 @@ class Interval:
 
 @dataclass(frozen=True)
 class Points:
-    """A value to compare each row with (rows,); NaN where there is none."""
+    """Values to compare estimates with (points,), NaN where there is none, and their heights."""
 
     name: str
     values: Floats
+    heights: Floats
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,8 @@ class Ridges:
         Density at each estimate (shown,), in rows.
     meaning
         What a curve is, in words.
+    points
+        Points to compare the curves with.
     """
 
     rows: Rows
@@ -133,6 +136,7 @@ class Ridges:
     heights: Floats
     at_estimate: Floats
     meaning: str
+    points: tuple[Points, ...] = ()
 
 
 def interval_layers(
@@ -155,7 +159,7 @@ def interval_layers(
     pairs = zip(probabilities, bounds[::2], bounds[1::2], strict=True)
     intervals = tuple(Interval(p, low, high) for p, low, high in pairs)
     points = [
-        Points(str(name), _matched(str(name), values, rows.labels))
+        Points(str(name), _matched(str(name), values, rows.labels), rows.positions)
         for name, values in _named(reference)
     ]
     how = estimates.summarised

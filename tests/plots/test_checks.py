@@ -11,20 +11,98 @@ from mrp.plots import checks
 from tests.checks.families import SURVEY, fit_of
 from tests.messages import raises
 
+KINDS = ["interval", "ridge"]
+
+
+def labels(ax):
+    """Labels of the rows, from the top."""
+    return [label.get_text() for label in ax.get_yticklabels()]
+
+
+def observed(ax):
+    """Places and heights of the observed averages."""
+    (line,) = [line for line in ax.lines if line.get_marker() == "D"]
+    return line.get_xdata(), line.get_ydata()
+
 
 def points(ax):
     """Places of the observed averages by row."""
-    (line,) = [line for line in ax.lines if line.get_marker() == "D"]
-    rows = [label.get_text() for label in ax.get_yticklabels()]
-    return dict(zip(rows, line.get_xdata(), strict=True))
+    places = dict(zip(ax.get_yticks(), labels(ax), strict=True))
+    return {places[height]: x for x, height in zip(*observed(ax), strict=True)}
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("sort", [True, False])
-def test_points_are_the_observed_averages(sort):
-    ax = mrp.pp_check(fit_of("bernoulli"), by="state", seed=1).plot(sort=sort)
+def test_points_are_the_observed_averages(sort, kind):
+    ax = mrp.pp_check(fit_of("bernoulli"), by="state", seed=1).plot(kind, sort=sort)
     expected = SURVEY.groupby("state")["y"].mean()
     assert points(ax) == pytest.approx(expected.to_dict())
     assert [text.get_text() for text in ax.get_legend().get_texts()][-1] == "observed"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_groups_keep_their_order_unless_asked(kind):
+    check = mrp.pp_check(fit_of("bernoulli"), by="age", seed=1)
+    assert labels(check.plot(kind)) == SURVEY["age"].cat.categories.tolist()
+    estimates = check.to_frame().set_index("age")["estimate"]
+    assert labels(check.plot(kind, sort=True)) == estimates.sort_values().index[::-1].tolist()
+
+
+def test_groups_of_several_colours_have_each_their_point():
+    check = mrp.pp_check(fit_of("bernoulli"), by=["age", "gender"], seed=1)
+    ax = check.plot(color="gender")
+    assert labels(ax) == SURVEY["age"].cat.categories.tolist()
+    rows = dict(zip(labels(ax), ax.get_yticks(), strict=True))
+    expected = {
+        (x, rows[age] + (0.175 if gender == "Man" else -0.175))
+        for (age, gender), x in SURVEY.groupby(["age", "gender"], observed=True)["y"].mean().items()
+    }
+    found = set(zip(*observed(ax), strict=True))
+    np.testing.assert_allclose(sorted(found), sorted(expected))
+
+
+def test_densities_of_several_colours_are_refused():
+    check = mrp.pp_check(fit_of("bernoulli"), by=["age", "gender"], seed=1)
+    message = (
+        "`color` must be left out of densities of a check, got 'gender': observed averages of "
+        "several colours would lie on one line. Leave it out, or use kind='interval'."
+    )
+    with raises(RequestError, message):
+        check.plot("ridge", color="gender")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_too_many_groups_are_refused_with_what_can_be_done(kind):
+    check = mrp.pp_check(mrp.testing.example_fit(), by=["state", "education"], seed=1)
+    message = (
+        "`plot` takes at most 200 groups of a check, got 273. Check fewer of them with `by=`, or "
+        "look at the table: `to_frame()`."
+    )
+    with raises(RequestError, message):
+        check.plot(kind)
+
+
+# --- what is made of a check ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("statement", ["Woman - Man = 0", "~ pairwise", "ratio ~ reference", 0.3])
+def test_contrasts_of_a_check_have_neither_points_nor_what_was_measured(statement, kind):
+    check = mrp.pp_check(fit_of("bernoulli"), by="gender", seed=1)
+    contrast = check.hypothesis(statement)
+    assert set(contrast.labels) <= {"hypothesis", "gender"}
+    ax = contrast.plot(kind)
+    assert not [line for line in ax.lines if line.get_marker() == "D"]
+
+
+def test_checks_of_two_models_are_shown_in_one_picture():
+    both = mrp.concat({
+        name: mrp.pp_check(fit_of(name), by="gender", seed=1) for name in ("bernoulli", "probit")
+    })  # fmt: skip
+    means = SURVEY.groupby("gender")["y"].mean()
+    rows = {f"{m}, {g}": y for m in ("bernoulli", "probit") for g, y in means.items()}
+    assert points(both.plot()) == pytest.approx(rows)
+    assert labels(both.plot(color="model")) == ["Man", "Woman"]
 
 
 def test_rows_are_named_by_their_groups_alone():
@@ -46,7 +124,7 @@ def test_further_points_come_after_the_observed_ones():
 
 
 def test_densities_are_of_the_groups():
-    ax = mrp.pp_check(fit_of("bernoulli"), by="gender", seed=1).plot("ridge", sort=False)
+    ax = mrp.pp_check(fit_of("bernoulli"), by="gender", seed=1).plot("ridge")
     assert [label.get_text() for label in ax.get_yticklabels()] == ["Man", "Woman"]
 
 
