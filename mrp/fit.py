@@ -98,7 +98,8 @@ class Fit:
         Parameters
         ----------
         model
-            The model that they are draws of.
+            The model that they are draws of, with the same priors if `mrp.sensitivity` is to be
+            asked.
         draws
             A dataset, or a tree with a group ``posterior``, with dims chain and draw and variables
             named as Bambi names them; any others are kept and ignored. `Intercept` is that of the

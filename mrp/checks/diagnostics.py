@@ -79,7 +79,7 @@ RULES = (
         limit=0,
         least=False,
         per_chain=False,
-        said="{value:.0f} parameters never move or are not finite, among them {at}",
+        said="parameters never move or are not finite ({value:.0f}, among them {at})",
         advice="Look at them in `parameters`: these are no draws from a posterior.",
         missing="Not computed: it takes chains of 4 draws.",
     ),

@@ -45,13 +45,18 @@ def with_prior(fit: Fit) -> xr.Dataset:
 
 
 def log_prior_of(fit: Fit, model: Model) -> xr.Dataset | None:
-    """Log density of a model's priors at the draws; None where a parameter is not there."""
+    """Log density of a model's priors at the draws; None where a parameter is not there.
+
+    It is NaN where a parameter is not finite.
+    """
     parameters = with_prior(fit)
     if set(parameters) < set(dims_with_prior(fit)):
         return None
     parts = model.design, model.observed, model.priors, model.by_level
     with np.errstate(all="ignore"):  # draws from elsewhere may be where a prior has no density
-        return log_prior(parameters, *parts).transpose("chain", "draw")
+        density = log_prior(parameters, *parts).transpose("chain", "draw")
+    others = [dim for dim in parameters.dims if dim not in ("chain", "draw")]
+    return density.where(parameters.map(np.isfinite).all(others))
 
 
 def dims_with_prior(fit: Fit) -> dict[str, Dims]:

@@ -120,7 +120,8 @@ def _log_prior(fit: Fit, prior: str | Sequence[str] | None) -> Floats:
     if LOG_PRIOR not in fit.draws.children:
         raise FitError(_lacking(fit))
     densities = fit.draws[LOG_PRIOR].to_dataset()
-    densities = densities.sum([dim for dim in densities.dims if dim not in ("chain", "draw")])
+    others = [dim for dim in densities.dims if dim not in ("chain", "draw")]
+    densities = densities.sum(others, skipna=False)
     names = list(map(str, densities.data_vars))
     asked = _asked(prior, names)
     arrays = [densities[name].transpose("chain", "draw").to_numpy() for name in asked]

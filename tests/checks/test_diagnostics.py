@@ -165,8 +165,10 @@ def test_draws_that_are_all_the_same_have_nothing_to_compare():
     table = by_check(fit.diagnostics())
     assert table.loc["stuck", ["value", "ok"]].tolist() == [2, False]
     assert table.loc[["rhat", "ess_bulk", "ess_tail"], "ok"].isna().all()
-    said = "Not to be trusted yet: 2 parameters never move or are not finite, among them Intercept."
-    assert fit.summary().notes[-1] == f"{said} See `fit.diagnostics()`."
+    assert fit.summary().notes[-1] == (
+        "Not to be trusted yet: parameters never move or are not finite (2, among them Intercept). "
+        "See `fit.diagnostics()`."
+    )
 
 
 def test_what_else_came_with_the_draws_is_left_out():

@@ -198,13 +198,14 @@ def test_fit_that_lost_the_density_of_its_priors_says_so():
         mrp.sensitivity(lean, lean.fixef())
 
 
-def test_draws_where_a_prior_has_no_density_are_refused():
+@pytest.mark.parametrize("name", ["1|state_sigma", "gender|state_sigma", "state_cor"])
+def test_draws_where_a_prior_has_no_density_are_refused(name):
     draws = fit_of("bernoulli", 4, 50).parameters.copy(deep=True)
-    draws["1|state_sigma"][0, :3] = np.nan
+    draws[name][0, :3] = np.nan
     fit = mrp.Fit.from_draws(model_of("bernoulli"), draws)
     message = (
-        "`sensitivity` needs draws at which the prior of '1|state_sigma' has a density, got 3 of "
-        "200 draws at which it has none. Are they draws of this model?"
+        f"`sensitivity` needs draws at which the prior of {name!r} has a density, got 3 of 200 "
+        f"draws at which it has none. Are they draws of this model?"
     )
     with raises(FitError, message):
         mrp.sensitivity(fit, fit.fixef())
