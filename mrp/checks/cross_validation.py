@@ -34,8 +34,8 @@ def loo(fit: Fit) -> ELPDDataLOO:
             "`loo` needs draws from the posterior, got draws from the prior, which have seen no "
             "respondent to leave out. Use model.sample()."
         )
-    check_draws(fit, "loo")
     observed = observed_of(fit, "loo")
+    check_draws(fit, "loo")
     likelihood = pointwise(fit, observed)
     efficiency = relative_efficiency(_parameters(fit))
     _, index = likelihood.distinct
