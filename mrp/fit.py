@@ -51,6 +51,8 @@ RESPONDENT = "respondent"
 """Dim of the respondents, numbered in the survey's order."""
 LOG_PRIOR = "log_prior"
 """Group of a fit's draws that has the log density of the priors."""
+FINGERPRINTED = 16
+"""Draws of each chain, evenly spaced, that a fingerprint is made of."""
 FORMAT = 1
 """Version of the file layout; a file of another version is refused."""
 
@@ -163,11 +165,12 @@ class Fit:
         """A text that tells these draws from others.
 
         It is the same for a fit that is loaded, and whatever the order of variables, dims and
-        labels.
+        labels. It is made of some draws of every chain: no two fits share them.
         """
-        digest = hashlib.blake2b(digest_size=16)
-        for name in sorted(map(str, self.parameters.data_vars)):
-            array = _sorted(self.parameters[name])
+        digest, count = hashlib.blake2b(digest_size=16), self.parameters.sizes["draw"]
+        some = self.parameters.isel(draw=np.linspace(0, count - 1, FINGERPRINTED).astype(int))
+        for name in sorted(map(str, some.data_vars)):
+            array = _sorted(some[name])
             if array.dtype.kind in "biuf":
                 digest.update(name.encode())
                 digest.update(np.ascontiguousarray(array))

@@ -101,6 +101,18 @@ def test_fingerprints_of_other_draws_differ():
         assert mrp.Fit.from_draws(case.model, other).fingerprint != fit.fingerprint
 
 
+def test_fingerprints_tell_long_fits_of_one_design_apart():
+    design = CASES["correlated slopes, logit"].model.design
+    fits = [
+        mrp.Fit.from_draws(
+            CASES["correlated slopes, logit"].model, fake_draws(design, draws=200, seed=seed)
+        )
+        for seed in (1, 1, 2)
+    ]
+    first, same, other = (fit.fingerprint for fit in fits)
+    assert first == same != other
+
+
 def test_tree_of_draws_is_kept_whole():
     case = CASES["correlated slopes, logit"]
     stats = xr.Dataset({"diverging": (("chain", "draw"), np.zeros((2, 4), dtype=bool))})
