@@ -254,7 +254,8 @@ def _survey(
     rng: np.random.Generator, people: IntArray, support: FloatArray, scale: int, selection: float
 ) -> pd.DataFrame:
     """Respondents in random order, with their answers."""
-    weights = people * _response() ** selection
+    response = _response()
+    weights = people * (response / response.max()) ** selection  # from 0 to 1: no overflow
     kinds = [_drawn(rng, *state) for state in zip(weights, scale * _STATE_SIZES, strict=True)]
     states = np.repeat(np.arange(len(_STATES)), scale * _STATE_SIZES)
     cells = states * people.shape[1] + np.concatenate(kinds)

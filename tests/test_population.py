@@ -160,6 +160,14 @@ def errors_of_raw_means(simulated: SimulatedSurvey) -> pd.Series[float]:
     return raw - simulated.truth.set_index("state")["truth"]
 
 
+@pytest.mark.parametrize("selection", [300.0, 1000.0, 1e300])
+def test_the_strongest_selection_leaves_those_who_answer_most_often(selection: float) -> None:
+    survey = simulate_survey(selection=selection).survey
+    kinds = survey[["age", "education", "gender"]].drop_duplicates()
+    assert kinds.to_numpy().tolist() == [["70+", "Post grad", "Woman"]]
+    assert survey["state"].value_counts().to_dict() == dict(SIZES)
+
+
 def test_old_educated_and_female_people_answer_more_often(simulated: SimulatedSurvey) -> None:
     survey, frame = simulated.survey.assign(n=1), simulated.frame
     for column, level in {"age": "70+", "education": "Post grad", "gender": "Woman"}.items():
