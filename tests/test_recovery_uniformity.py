@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mrp.recovery.result import holm
 from mrp.recovery.uniformity import (
+    NEGLIGIBLE,
     Steps,
     band,
     coverage_counts,
@@ -121,6 +122,27 @@ def test_bound_of_small_p_values_is_near_the_exact_one():
     steps = rank_steps(50, 19)
     assert p_of_level(2e-9, steps) <= 2e-9 * 19
     assert p_of_level(2e-9, steps) == pytest.approx(2e-9 * 19, rel=0.95)
+
+
+@pytest.mark.parametrize(("number", "rank_draws"), [(1, 1), (5, 3), (50, 19), (200, 99)])
+def test_p_value_never_falls_as_the_smallest_tail_grows(number, rank_draws):
+    """Across `NEGLIGIBLE`, below which it is a bound."""
+    steps = rank_steps(number, rank_draws)
+    levels = np.sort(
+        np.concatenate([np.geomspace(1e-12, 1, 49), NEGLIGIBLE * np.array([0.999, 1])])
+    )
+    p = np.array([p_of_level(level, steps) for level in levels])
+    assert (np.diff(p) >= -1e-12).all()
+    assert (p >= 0).all()
+    assert p[-1] == 1.0
+
+
+@pytest.mark.parametrize("number", [29, 30, 31, 32])
+def test_p_value_at_one_point_is_the_tail_probability_on_both_sides_of_negligible(number):
+    """Ranks 0 and 1 of one draw: the count of zeros is binomial, and all are as extreme as none."""
+    steps, tail = rank_steps(number, 1), 2 * 0.5**number
+    assert (tail < NEGLIGIBLE) == (number > 30)
+    assert p_value(np.array([number]), steps) == pytest.approx(tail, rel=1e-6)
 
 
 @pytest.mark.parametrize("rank_draws", [4, 5, 99])

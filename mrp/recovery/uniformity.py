@@ -111,11 +111,15 @@ def p_value(found: Integers, steps: Steps) -> float:
 
 @lru_cache(maxsize=4096)
 def p_of_level(level: float, steps: Steps) -> float:
-    """Probability that the smallest tail probability of uniform values is at most `level`."""
+    """Probability that the smallest tail probability of uniform values is at most `level`.
+
+    Below `NEGLIGIBLE` it is the lesser of two upper bounds: the sum over all points, and the value
+    at `NEGLIGIBLE`.
+    """
     if level * (1 + SAME) >= 1.0:
         return 1.0  # no count strays less than one in the middle
     if level < NEGLIGIBLE:
-        return min(1.0, level * len(steps.shares))
+        return min(level * len(steps.shares), p_of_level(NEGLIGIBLE, steps))
     return min(1.0, max(1.0 - _inside(steps, level), 0.0))
 
 
