@@ -141,6 +141,37 @@ def test_outcome_that_is_a_level_is_yes_or_no():
     assert model.with_outcome(fake.outcome).outcome.values.tolist() == fake.outcome.tolist()
 
 
+@pytest.mark.parametrize("family", MODELS)
+def test_truth_and_refit_have_the_same_survey(family):
+    model = made(family)
+    fake = mrp.simulate(model, surveys=1)[0]
+    refitted = model.with_outcome(fake.outcome)
+    pd.testing.assert_frame_equal(fake.truth.survey, refitted.survey)
+    assert list(refitted.survey[COLUMN[family]]) == list(fake.outcome)
+    assert fake.truth.observed.values.tolist() == refitted.outcome.values.tolist()
+
+
+@pytest.mark.parametrize(
+    ("formula", "family"),
+    [
+        ("party[left] ~ 1", "bernoulli"),
+        ("log1p(count) ~ 1", "gaussian"),
+        ("p(successes + 0, trials) ~ 1", "binomial"),
+        ("C(party) ~ 1", "categorical"),
+    ],
+)
+def test_outcome_without_a_column_of_its_own_leaves_the_survey_as_it_is(formula, family):
+    model = mrp.Model(
+        formula,
+        SURVEY,
+        family=family,
+        priors=PRIORS | {"sigma": "normal(0, 1)"} if family == "gaussian" else PRIORS,
+    )
+    fake = mrp.simulate(model, surveys=1)[0]
+    pd.testing.assert_frame_equal(fake.truth.survey, SURVEY)
+    pd.testing.assert_frame_equal(model.with_outcome(fake.outcome).survey, SURVEY)
+
+
 # --- repeatable -----------------------------------------------------------------------------------
 
 
@@ -172,6 +203,15 @@ def test_new_outcomes_do_not_depend_on_the_old_one():
     assert same(*(mrp.simulate(each, surveys=1)[0] for each in (model, other)))
 
 
+def test_slice_is_a_list_of_surveys():
+    fakes = mrp.simulate(made("bernoulli"), surveys=5)
+    assert [fake.number for fake in fakes[1:3]] == [1, 2]
+    assert [fake.number for fake in fakes[::-2]] == [4, 2, 0]
+    assert fakes[7:] == []
+    assert all(same(one, other) for one, other in zip(fakes[:2], fakes, strict=False))
+    assert same(fakes[np.int64(3)], fakes[3])
+
+
 def test_surveys_are_counted_and_say_where_they_come_from():
     fakes = mrp.simulate(made("bernoulli"), surveys=7)
     assert len(fakes) == len(list(fakes)) == 7
@@ -190,13 +230,19 @@ def test_number_that_there_is_not_is_an_index_error():
         fakes[2]
 
 
+@pytest.mark.parametrize("key", [1.5, "1", None, True, (0, 1)])
+def test_what_is_no_number_of_a_survey_is_refused(key):
+    message = (
+        f"`fakes[…]` must have a whole number or a slice, got {key!r}. The first is fakes[0], the "
+        f"first three are fakes[:3]."
+    )
+    with raises(RequestError, message):
+        mrp.simulate(made("bernoulli"), surveys=2)[key]
+
+
 def test_flat_prior_is_refused_at_once():
     model = mrp.Model("y ~ age", SURVEY, family="bernoulli", priors="brms")
-    message = (
-        "`priors` must be proper to be drawn from, got a flat prior for 'age'. Give it one, such "
-        "as priors={'age': 'normal(0, 1)'}."
-    )
-    with raises(PriorError, message):
+    with pytest.raises(PriorError, match="must be proper to be drawn from"):
         mrp.simulate(model)
 
 

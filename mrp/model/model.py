@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import time
 import warnings
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ from mrp.links import Link
 from mrp.model import graph, prior_draws, prior_table, sampling
 from mrp.model.collapse import Observed, observe
 from mrp.model.families import FamilyName, check_outcome, find
-from mrp.model.formula import Outcome, learn, outcome_values
+from mrp.model.formula import PROPORTIONS, Outcome, learn, outcome_values
 from mrp.model.log_prior import log_prior
 from mrp.model.prior_defaults import Defaults, Priors
 from mrp.model.prior_resolution import resolve
@@ -147,7 +148,9 @@ class Model:
         """The same model of another outcome of the same respondents.
 
         Design rows are used again, so that refits (of simulated outcomes, or of several questions
-        of one survey) cost little more than sampling.
+        of one survey) cost little more than sampling. The survey has the new outcome in its column,
+        or the successes in theirs. Where the formula computes the outcome (``log(y)``) or names a
+        level (``y[yes]``), the column stays as it is: what is new does not say what it would be.
 
         Parameters
         ----------
@@ -175,8 +178,7 @@ class Model:
         outcome = replace(self._outcome, values=outcome_values(values, self._outcome))
         other = copy.copy(self)
         other._outcome = outcome
-        if outcome.name in self._survey.columns:
-            other._survey = self._survey.assign(**{outcome.name: _as_column(outcome)})
+        other._survey = survey_with(self._survey, self.formula, outcome)
         other._observe()
         if not keep_priors:
             other._scale_priors()
@@ -463,6 +465,25 @@ def _check_flags(**flags: object) -> None:
     for name, value in flags.items():
         if not isinstance(value, bool):
             raise RequestError(f"`{name}` must be True or False, got {value!r}.")
+
+
+def survey_with(survey: pd.DataFrame, formula: str, outcome: Outcome) -> pd.DataFrame:
+    """The survey with an outcome in its column; as it is if the formula's outcome is no column."""
+    name = outcome_column(formula)
+    return survey.assign(**{name: _as_column(outcome)}) if name in survey.columns else survey
+
+
+def outcome_column(formula: str) -> str:
+    """Left side of a formula, of a proportion its successes: the outcome's column, if it has one.
+
+    Examples
+    --------
+    >>> outcome_column("p(successes, trials) ~ age"), outcome_column("party[left] ~ age")
+    ('successes', 'party[left]')
+    """
+    left = formula.split("~")[0].strip().strip("`")
+    proportion = re.fullmatch(rf"(?:{'|'.join(PROPORTIONS)})\(\s*(.+?)\s*,.*\)", left)
+    return proportion[1] if proportion else left
 
 
 def _as_column(outcome: Outcome) -> Any:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ from mrp.estimands.verbs import predictions
 from mrp.fit import Fit
 from mrp.likelihood import observed_of
 from mrp.model.formula import outcome_values
-from mrp.model.model import Model
+from mrp.model.model import Model, survey_with
 from mrp.model.sampling import check_sizes
 
 Source = Model | Fit
@@ -25,12 +24,22 @@ Source = Model | Fit
 
 @dataclass(frozen=True)
 class Seeds:
-    """What makes each step of one survey repeatable."""
+    """What makes each step of one survey repeatable.
+
+    Parameters
+    ----------
+    parameters, outcome, sampler, ties
+        Of the true parameters, the fake outcome, the refit, and ranks among equal draws.
+    truth, posterior
+        Of the random numbers that estimands draw, given the true parameters or the posterior.
+    """
 
     parameters: int
     outcome: int
     sampler: int
     ties: int
+    truth: int
+    posterior: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +55,7 @@ class FakeSurvey:
         measurements or levels.
     truth
         One draw: the parameters. Every verb answers for it, so that ``estimand(fake.truth)`` is the
-        true value. Its survey has the new outcome.
+        true value. Its survey has the new outcome, as that of `Model.with_outcome`.
     """
 
     number: int
@@ -56,7 +65,7 @@ class FakeSurvey:
 
 @dataclass(frozen=True, eq=False)
 class FakeSurveys:
-    """Fake surveys, each made when it is asked for: ``fakes[3]``, or in a loop.
+    """Fake surveys, each made when it is asked for: ``fakes[3]``, ``fakes[:3]``, or in a loop.
 
     Attributes
     ----------
@@ -80,11 +89,22 @@ class FakeSurveys:
         """The surveys in order."""
         return (self[k] for k in range(self.number))
 
-    def __getitem__(self, number: int) -> FakeSurvey:
-        """One survey, from 0; negative numbers count from the end."""
+    @overload
+    def __getitem__(self, number: int) -> FakeSurvey: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[FakeSurvey]: ...
+    def __getitem__(self, number: int | slice) -> FakeSurvey | list[FakeSurvey]:
+        """One survey, from 0, or those of a slice; negative numbers count from the end."""
+        if isinstance(number, slice):
+            return [self[k] for k in range(*number.indices(self.number))]
+        if isinstance(number, bool) or not isinstance(number, int | np.integer):
+            raise RequestError(
+                f"`fakes[…]` must have a whole number or a slice, got {number!r}. The first is "
+                f"fakes[0], the first three are fakes[:3]."
+            )
         if not -self.number <= number < self.number:
             raise IndexError(f"there are {self.number} fake surveys, got number {number}")
-        number = number % self.number
+        number = int(number) % self.number
         seeds = seeds_of(self.seed, number)
         return fake(self._parameters(seeds.parameters), number, seeds.outcome)
 
@@ -97,7 +117,7 @@ class FakeSurveys:
             np.random.default_rng((seed, k)).integers(draws.sizes[dim])
             for k, dim in enumerate(("chain", "draw"))
         )
-        return _of_one_draw(self.source, int(chain), int(draw))
+        return of_one_draw(self.source, int(chain), int(draw))
 
     def __repr__(self) -> str:
         """How many, and from what."""
@@ -176,13 +196,15 @@ def fake(parameters: Fit, number: int, seed: int) -> FakeSurvey:
     outcome = _as_answers(parameters, drawn)
     known = observed_of(parameters, "simulate")
     observed = replace(known, values=outcome_values(outcome, known))
-    truth = replace(parameters, survey=_with_outcome(parameters, outcome), observed=observed)
-    return FakeSurvey(number, outcome, truth)
+    assert parameters.survey is not None  # `observed_of` is the check
+    survey = survey_with(parameters.survey, parameters.design.formula, observed)
+    return FakeSurvey(number, outcome, replace(parameters, survey=survey, observed=observed))
 
 
 def seeds_of(seed: int, number: int) -> Seeds:
     """The seeds of one survey: they depend on `seed` and its number only."""
-    state = np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(4)
+    words = np.random.SeedSequence(seed, spawn_key=(number,))
+    state = words.generate_state(len(fields(Seeds)))
     return Seeds(*(int(each) for each in state))
 
 
@@ -197,8 +219,10 @@ def check_seed(seed: object) -> None:
         raise RequestError(f"`seed` must be a whole number, 0 or more, got {seed!r}. Usual: 1.")
 
 
-def _of_one_draw(fit: Fit, chain: int, draw: int) -> Fit:
-    one = fit.parameters.isel(chain=[chain], draw=[draw]).assign_coords(chain=[0], draw=[0])
+def of_one_draw(fit: Fit, chain: int = 0, draw: int = 0, *, times: int = 1) -> Fit:
+    """A fit with one of a fit's draws, some times over."""
+    one = fit.parameters.isel(chain=[chain], draw=np.full(times, draw))
+    one = one.assign_coords(chain=[0], draw=np.arange(times))
     return replace(fit, draws=xr.DataTree.from_dict({fit.group: one}))
 
 
@@ -211,16 +235,3 @@ def _as_answers(fit: Fit, drawn: NDArray[np.float64]) -> NDArray[Any]:
     if fit.observed is not None and fit.observed.trials is not None:
         drawn = drawn * fit.observed.trials  # they are drawn as shares
     return drawn if fit.family == "gaussian" else np.rint(drawn).astype(np.int64)
-
-
-def _with_outcome(fit: Fit, outcome: NDArray[Any]) -> pd.DataFrame:
-    """The survey with the outcome in its column, where it is one."""
-    assert fit.survey is not None
-    proportion = re.fullmatch(r"\w+\(\s*(.+?)\s*,.*\)", fit.outcome)  # p(successes, trials)
-    name = proportion[1] if proportion else fit.outcome
-    if name not in fit.survey.columns:
-        return fit.survey
-    values: Any = outcome
-    if fit.levels is not None:
-        values = pd.Categorical(outcome, categories=list(fit.levels), ordered=True)
-    return fit.survey.assign(**{name: values})
