@@ -32,7 +32,7 @@ from mrp.errors import (
 from mrp.estimates import Made
 from mrp.model.model import Model
 from mrp.plots import recovery as figures
-from mrp.recovery.refits import COLUMNS, compared, ranks
+from mrp.recovery.refits import COLUMNS, SUMMARY, compared, ranks
 from mrp.recovery.result import Recovery
 from mrp.recovery.surveys import seeds_of
 from mrp.testing import fake_draws
@@ -277,7 +277,10 @@ def test_sampler_that_fails_is_a_row_with_the_reason(instant, monkeypatch):
     assert summary["surveys"].tolist() == [4] * 6
     assert summary["failed"].tolist() == [1] * 6
     assert summary.drop(columns=["estimand", "label"]).notna().all(axis=None)
-    assert repr(found).endswith("5 surveys simulated from the prior, 1 of them with failures")
+    assert str(found).splitlines()[-2:] == [
+        "5 surveys simulated from the prior, 1 of them with failures",
+        "4 of 4 refits with R-hat > 1.01; 4 with divergences; 4 with ESS < 9 (`rank_draws`)",
+    ]
 
 
 def test_estimand_that_fails_for_a_posterior_is_a_row_with_the_reason(instant):
@@ -709,7 +712,8 @@ def table_of(surveys=12, labels=("AL", "CA"), seed=2, width=1.0):
         )  # fmt: skip
         columns = compared(truth, draws, 99, seed=k)
         parts.append(pd.DataFrame({"survey": k, "estimand": "states", "label": labels, **columns}))
-    return pd.concat(parts, ignore_index=True)
+    found = {"divergences": 0.0, "rhat": 1.0, "ess_bulk": 400.0, "seconds": 1.0}
+    return pd.concat(parts, ignore_index=True).assign(**found)
 
 
 def test_summary_is_what_loops_over_surveys_give():
@@ -745,18 +749,58 @@ def test_summary_is_what_loops_over_surveys_give():
 
 def test_estimates_of_one_survey_count_as_one_in_the_summary_of_an_estimand():
     once = table_of(labels=("AL",))
-    twice = pd.concat([once, once.assign(label="CA")])
-    columns = ["bias", "bias_se", "rmse", "coverage_80", "coverage_80_se"]
-    alone, doubled = (Recovery(t, 99).summary("estimand")[columns] for t in (once, twice))
-    pd.testing.assert_frame_equal(alone, doubled)
+    several = pd.concat([once, once.assign(label="CA"), once.assign(label="NY")])
+    two, three = (Recovery(t, 99).summary("estimand") for t in (several[:24], several))
+    columns = [name for name in two if not name.startswith("rank_p")]
+    pd.testing.assert_frame_equal(two[columns], three[columns])
+    held = once["truth"].between(once["conf_low_80"], once["conf_high_80"])
+    assert two["coverage_80_se"].tolist() == pytest.approx([held.std(ddof=1) / math.sqrt(12)])
 
 
-def test_adjusted_p_value_of_an_estimand_is_the_least_of_its_estimates():
-    found = Recovery(table_of(labels=("AL", "CA", "NY")), 99)
-    by_estimate, by_estimand = found.summary(), found.summary("estimand")
-    for column in ("rank_p", "rank_p_adjusted"):
-        assert by_estimand[column].tolist() == [by_estimate[column].min()]
+def test_coverage_of_one_estimate_for_each_survey_has_the_binomial_error_in_both_summaries():
+    found = Recovery(table_of(labels=("nation",)), 99)
+    for by in ("estimate", "estimand"):
+        errors = found.summary(by)[["coverage_50_se", "coverage_80_se", "coverage_95_se"]]
+        expected = [math.sqrt(p * (1 - p) / 12) for p in (0.5, 0.8, 0.95)]
+        assert errors.to_numpy().ravel().tolist() == pytest.approx(expected)
+
+
+def test_surveys_with_fewer_estimates_weigh_less_in_mean_and_error():
+    """Half of the surveys lack all estimates but one, whose error is larger."""
+    table = table_of(surveys=20, labels=("AL", "CA", "NY", "TX"))
+    table["estimate"] = table["truth"] + np.where(table["survey"] < 10, 1.0, 0.0)
+    table.loc[(table["survey"] < 10) & (table["label"] != "AL"), "failure"] = "no"
+    (row,) = Recovery(table, 99).summary("estimand").to_dict("records")
+    assert row["bias"] == pytest.approx(10 / 50)
+    rows = [(1, 1.0)] * 10 + [(4, 0.0)] * 10  # estimates and mean error of each survey
+    squares = sum((m * (error - 0.2)) ** 2 for m, error in rows)
+    assert row["bias_se"] == pytest.approx(math.sqrt(20 / 19 * squares) / 50)
+
+
+def test_p_values_of_an_estimand_are_the_least_of_its_estimates_after_adjustment():
+    table = pd.concat([
+        table_of(labels=("AL", "CA", "NY")),
+        table_of(labels=("b1",), seed=4).assign(estimand="nation"),
+    ])  # fmt: skip
+    found = Recovery(table, 99)
+    by_estimate, by_estimand = found.summary(), found.summary("estimand").set_index("estimand")
+    for name, own in by_estimate.groupby("estimand"):
+        least = own[["rank_p", "rank_p_adjusted"]].min()
+        assert by_estimand.loc[name, "rank_p"] == min(1.0, len(own) * least["rank_p"])
+        assert by_estimand.loc[name, "rank_p_adjusted"] == least["rank_p_adjusted"]
     assert (by_estimate["rank_p_adjusted"] >= by_estimate["rank_p"]).all()
+
+
+def test_p_value_of_a_right_estimand_is_small_as_seldom_as_it_says():
+    rng = np.random.default_rng(6)
+    p = []
+    for _ in range(100):
+        pairs = pd.MultiIndex.from_product([range(60), range(24)], names=["survey", "label"])
+        rows = pairs.to_frame(index=False).assign(estimand="states", failure=None)
+        numbers = dict.fromkeys(("truth", *SUMMARY.columns), 0.0)
+        rows = rows.assign(**numbers, rank=rng.integers(0, 20, len(rows)))
+        p.append(Recovery(rows, 19).summary("estimand")["rank_p"].item())
+    assert np.mean(np.array(p) < 0.05) < 0.05 + 4 * math.sqrt(0.05 * 0.95 / 100)
 
 
 def test_order_of_rows_does_not_move_the_numbers():
@@ -785,6 +829,21 @@ def test_rendering_shows_the_summary_and_how_many_failed():
     assert found._repr_html_().endswith(f"<p>{caption}</p>")
     many = Recovery(table_of(labels=[f"s{k}" for k in range(61)]), 99)
     assert len(str(many).splitlines()) == 1 + 1 + 1
+
+
+def test_rendering_counts_refits_whose_draws_are_not_to_be_trusted():
+    table = table_of()
+    of_survey = table["survey"]
+    table.loc[of_survey < 3, "rhat"] = 1.011
+    table.loc[of_survey == 5, "divergences"] = 2.0
+    table.loc[of_survey < 7, "ess_bulk"] = 98.0
+    table.loc[of_survey == 11, ["rhat", "divergences", "ess_bulk", "seconds"]] = np.nan
+    found = Recovery(table, 99)
+    said = "3 of 11 refits with R-hat > 1.01; 1 with divergences; 7 with ESS < 99 (`rank_draws`)"
+    assert str(found).splitlines()[-1] == said
+    assert found._repr_html_().endswith(f"<p>{said.replace('>', '&gt;').replace('<', '&lt;')}</p>")
+    divergent = Recovery(table.assign(rhat=1.01, ess_bulk=99.0), 99)
+    assert str(divergent).splitlines()[-1] == "1 of 11 refits with divergences"
 
 
 # --- pictures -------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mrp.checks.diagnostics import RULES
 from mrp.errors import RequestError, unknown
 from mrp.intervals import percent
 from mrp.recovery.refits import SUMMARY
@@ -27,6 +29,8 @@ KEYS: Mapping[Grain, tuple[str, ...]] = {
     "estimand": ("estimand",),
 }
 """Columns that tell the rows of a summary apart."""
+LIMITS = {rule.name: rule.limit for rule in RULES}
+"""Limits of `Fit.diagnostics`."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -81,23 +85,23 @@ class Recovery:
         ``rank_p``, ``rank_p_adjusted``
             How probable it is that uniform ranks stray as far from uniformity
             (`mrp.recovery.uniformity.p_value`); and, as some of many estimates stray by chance, the
-            same adjusted to all estimates by Holm's method. Of an estimand: the least of its
+            same adjusted to all estimates of the table by Holm's method. Of an estimand both are
+            the least of its estimates, after ``rank_p`` too is adjusted, to the estimand's own
             estimates. Under 0.05 after adjustment, something is wrong with the model's code, its
             sampler or the simulation, if parameters were drawn from the prior.
 
         Notes
         -----
-        The standard errors are those of a mean over surveys: estimates of one survey depend on each
-        other and count as one. Of a single estimate's coverage it is the binomial
-        :math:`\sqrt{p (1 - p) / n}` at the nominal p, so that it is not zero where all or no
-        intervals hold the truth.
+        Every estimate of every survey has the same weight. The standard errors are those over
+        surveys: estimates of one survey depend on each other and count as one. For a coverage of
+        which each survey has one estimate it is the binomial :math:`\sqrt{p (1 - p) / n}` at the
+        nominal p, so that it is not zero where all or no intervals hold the truth.
         """
         if by not in KEYS:
             raise RequestError(unknown("by", "say what has a row", by, get_args(Grain)))
         groups = self.table.groupby(list(KEYS[by]), sort=False)
         rows = [
-            {**dict(zip(KEYS[by], key, strict=True)), **_summarised(group, by)}
-            for key, group in groups
+            {**dict(zip(KEYS[by], key, strict=True)), **_summarised(group)} for key, group in groups
         ]
         return pd.DataFrame(rows).merge(self._p_values(by), on=list(KEYS[by]))
 
@@ -107,8 +111,9 @@ class Recovery:
         found = groups["rank"].agg(lambda ranks: self._p_value(ranks.to_numpy())).reset_index()
         found = found.rename(columns={"rank": "rank_p"})
         found["rank_p_adjusted"] = holm(found["rank_p"].to_numpy())
-        columns = ["rank_p", "rank_p_adjusted"]
-        return found.groupby(list(KEYS[by]), sort=False)[columns].min().reset_index()
+        keys, columns = list(KEYS[by]), ["rank_p", "rank_p_adjusted"]
+        own = found.groupby(keys)["rank_p"].transform(lambda p: holm(p.to_numpy()))
+        return found.assign(rank_p=own).groupby(keys, sort=False)[columns].min().reset_index()
 
     def _p_value(self, ranks: Floats) -> float:
         known = ranks[np.isfinite(ranks)].astype(np.int64)
@@ -145,23 +150,38 @@ class Recovery:
 
     def __repr__(self) -> str:
         """What was done, and the summary."""
-        return f"{self.summary(self._grain).to_string(index=False)}\n{self._caption()}"
+        lines = [self.summary(self._grain).to_string(index=False), *self._captions()]
+        return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         table = self.summary(self._grain).to_html(
             index=False, border=0, float_format="{:.3g}".format
         )
-        return f"{table}<p>{self._caption()}</p>"
+        return table + "".join(f"<p>{html.escape(line)}</p>" for line in self._captions())
 
     @property
     def _grain(self) -> Grain:
         return "estimate" if self.table.groupby(["estimand", "label"]).ngroups <= 60 else "estimand"
 
-    def _caption(self) -> str:
+    def _captions(self) -> list[str]:
+        """What was done; and a line of the refits that did not converge, if any did not."""
         surveys = self.table["survey"].nunique()
         failed = self.failures["survey"].nunique()
         source = self.about.get("simulated from", "known parameters")
-        return f"{surveys} surveys simulated from {source}, {failed} of them with failures"
+        done = f"{surveys} surveys simulated from {source}, {failed} of them with failures"
+        return [done, *self._doubts()]
+
+    def _doubts(self) -> list[str]:
+        """How many refits miss a limit of `Fit.diagnostics`, or have too few draws for ranks."""
+        refits = self.table.drop_duplicates("survey")
+        missed = {
+            f"R-hat > {LIMITS['rhat']:g}": refits["rhat"] > LIMITS["rhat"],
+            "divergences": refits["divergences"] > LIMITS["divergences"],
+            f"ESS < {self.rank_draws} (`rank_draws`)": refits["ess_bulk"] < self.rank_draws,
+        }
+        said = "; ".join(f"{rows.sum()} with {what}" for what, rows in missed.items() if rows.any())
+        made = f" of {refits['seconds'].notna().sum()} refits with "
+        return [said.replace(" with ", made, 1)] if said else []
 
 
 def holm(p: Floats) -> Floats:
@@ -183,16 +203,16 @@ def holm(p: Floats) -> Floats:
     return adjusted
 
 
-def _summarised(rows: pd.DataFrame, by: Grain) -> dict[str, float]:
+def _summarised(rows: pd.DataFrame) -> dict[str, float]:
     """One row of a summary."""
     known = rows[rows["failure"].isna()]
     error = known["estimate"] - known["truth"]
-    bias, bias_se = _mean(error, known["survey"])
+    surveys = known["survey"].nunique()
     result: dict[str, float] = {
-        "surveys": known["survey"].nunique(),
+        "surveys": surveys,
         "failed": rows.loc[rows["failure"].notna(), "survey"].nunique(),
-        "bias": bias,
-        "bias_se": bias_se,
+        "bias": float(error.mean()),
+        "bias_se": _standard_error(error, known["survey"]),
         "rmse": float(np.sqrt((error**2).mean())),
         "std_error": float(known["std_error"].mean()),
     }
@@ -200,13 +220,21 @@ def _summarised(rows: pd.DataFrame, by: Grain) -> dict[str, float]:
         name = f"coverage_{percent(p)}"
         low, high = (known[f"conf_{side}_{percent(p)}"] for side in ("low", "high"))
         held = ((low <= known["truth"]) & (known["truth"] <= high)).astype(float)
-        result[name], result[f"{name}_se"] = _mean(held, known["survey"])
-        if by == "estimate" and len(known):
-            result[f"{name}_se"] = float(np.sqrt(p * (1 - p) / len(known)))
+        result[name] = float(held.mean())
+        result[f"{name}_se"] = _standard_error(held, known["survey"])
+        if len(known) == surveys > 0:
+            result[f"{name}_se"] = float(np.sqrt(p * (1 - p) / surveys))
     return result
 
 
-def _mean(values: pd.Series, survey: pd.Series) -> tuple[float, float]:
-    """Mean, and its standard error from the spread of the surveys' own means."""
-    means = values.groupby(survey.to_numpy()).mean()
-    return float(values.mean()), float(means.std(ddof=1) / np.sqrt(max(len(means), 1)))
+def _standard_error(values: pd.Series, survey: pd.Series) -> float:
+    r"""Standard error of the mean of all values, where surveys are independent and values are not.
+
+    With n surveys, of which survey k has :math:`m_k` values with the mean :math:`v_k`, it is
+    :math:`\sqrt{n / (n - 1) \sum_k m_k^2 (v_k - v)^2} / \sum_k m_k`. If all have equally many, it
+    is that of the mean of :math:`v_k`.
+    """
+    totals = (values - values.mean()).groupby(survey.to_numpy()).sum()
+    if len(totals) < 2:
+        return float("nan")
+    return float(np.sqrt(len(totals) / (len(totals) - 1) * (totals**2).sum()) / len(values))
