@@ -5,6 +5,7 @@ Most tests replace the sampler by made-up draws; those of calibration sample a s
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -32,9 +33,11 @@ from mrp.errors import (
 from mrp.estimates import Made
 from mrp.model.model import Model
 from mrp.plots import recovery as figures
+from mrp.recovery.estimands import parameters, takes_seed
 from mrp.recovery.refits import COLUMNS, SUMMARY, compared, ranks
 from mrp.recovery.result import Recovery
 from mrp.recovery.surveys import seeds_of
+from mrp.recovery.trial import made_up
 from mrp.testing import fake_draws
 from tests.messages import raises, warns
 
@@ -70,8 +73,8 @@ FRAME["n"] = np.where(FRAME["age"] == "old", 100, 900) * (1 + np.arange(12) % 6)
 FRAME["turned"] = np.where(FRAME["age"] == "old", 900, 100) * (1 + np.arange(12) % 6)
 
 
-def made(formula=FORMULA, survey=SURVEY, family="bernoulli", priors=PRIORS):
-    return Model(formula, survey, family=family, priors=priors)
+def made(formula=FORMULA, survey=SURVEY, family="bernoulli", priors=PRIORS, **options):
+    return Model(formula, survey, family=family, priors=priors, **options)
 
 
 def states(fit):
@@ -97,6 +100,21 @@ def instant(monkeypatch):
 
     monkeypatch.setattr(Model, "sample", sample)
     return sampled
+
+
+def prior_draws(self, *, draws, tune, chains, target_accept, seed, progress):
+    """Draws of the prior in place of `Model.sample`."""
+    prior = self.sample_prior(draws=draws * chains, seed=seed)
+    info = {"draws": draws * chains, "divergences": 0, "rhat": 1.0, "ess_bulk": 1.0}
+    return replace(prior, info={**info, "seconds": 0.0})
+
+
+def of_refit(fit):
+    """Whether a fit is that of a refit, and neither a truth nor made up before sampling."""
+    return fit.coefficients.chains == 2
+
+
+BAMBI = {"defaults": "bambi"}
 
 
 def recovered(source=None, estimands=None, **options):
@@ -192,6 +210,22 @@ def test_default_estimands_are_those_that_the_model_has(instant, formula, family
     assert table["truth"].notna().all()
 
 
+def test_label_with_the_successes_does_not_tell_surveys_apart(instant):
+    model = made("p(y, 3) ~ age", family="binomial")
+    table = recovered(model, {"rows": mrp.predictions}, log_likelihood=False).table
+    assert table["failure"].isna().all()
+
+
+def test_parameters_of_every_level_have_labels_of_their_own(instant, monkeypatch):
+    monkeypatch.setattr(Model, "sample", prior_draws)
+    model = made("state ~ age", family="categorical")
+    summary = recovered(model, log_likelihood=False).summary()
+    assert summary["label"].tolist() == [
+        f"{term}, {state}" for term in ("Intercept", "age[young]") for state in STATES[1:]
+    ]
+    assert (summary["surveys"] == 5).all()
+
+
 def test_label_with_the_outcome_does_not_tell_surveys_apart(instant):
     rows = {"rows": lambda fit: mrp.predictions(fit)}
     table = recovered(estimands=rows, log_likelihood=False).table
@@ -249,6 +283,142 @@ def test_surveys_and_their_ties_depend_on_seed_and_number_only(instant):
     assert (other["truth"] != few["truth"]).all()
 
 
+# --- estimands that draw random numbers -----------------------------------------------------------
+
+NEW = pd.DataFrame({"age": ["old", "young"], "state": "elsewhere"})
+
+
+def elsewhere(fit, seed):
+    return mrp.poststratify(fit, NEW, wts=None, new_levels="gaussian", seed=seed)
+
+
+def anybody(fit, *, seed=0):
+    return mrp.avg_predictions(fit, by="age", kind="predictive", seed=seed)
+
+
+class Method:
+    """An estimand that is a method, or an object."""
+
+    def of(self, fit, seed=3):
+        return elsewhere(fit, seed)
+
+    __call__ = of
+
+
+@functools.cache
+def remembered(fit, seed):
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("of", "expected"),
+    [
+        (nation, False),
+        (mrp.Fit.fixef, False),
+        (mrp.Fit.ranef, False),  # its second parameter is a factor
+        (mrp.Fit.predict, False),  # it has other options
+        (lambda seed: nation(seed), False),  # a fit by another name
+        (lambda fit, other=1: nation(fit), False),
+        (elsewhere, True),
+        (anybody, True),
+        (Method().of, True),
+        (Method(), True),
+        (remembered, True),
+        (lambda *fits, seed: nation(*fits), True),
+        (mrp.avg_predictions, True),
+        (functools.partial(mrp.predictions, kind="predictive"), True),
+        (functools.partial(elsewhere, seed=1), True),
+        (functools.partial(elsewhere), True),
+        (dict.get, False),
+        (type, False),  # which says nothing of its parameters
+    ],
+)
+def test_seed_goes_to_functions_that_name_it(of, expected):
+    assert takes_seed(of) == expected
+
+
+def test_estimands_are_given_seeds_that_differ_between_truth_and_posterior_and_surveys(instant):
+    given = []
+
+    def noting(fit, seed):
+        given.append((fit.group, seed))
+        return nation(fit)
+
+    recovered(estimands={"it": noting, "again": noting}, seed=7, surveys=3)
+    seeds = [seeds_of(7, k) for k in range(3)]
+    first = [("prior", seeds[0].truth), ("posterior", seeds[0].posterior)]  # before sampling
+    each = [
+        (pair, pair) for s in seeds for pair in (("prior", s.truth), ("posterior", s.posterior))
+    ]
+    assert given == [*first, *first, *(pair for pairs in each for pair in pairs)]
+    assert len({seed for _, seed in given}) == 6
+
+
+def test_random_estimands_with_a_seed_are_repeatable(instant):
+    estimands = {"new": elsewhere, "anybody": anybody}
+    few, many = (recovered(estimands=estimands, surveys=n).table for n in (2, 4))
+    pd.testing.assert_frame_equal(few, many[many["survey"] < 2], check_exact=True)
+
+
+@pytest.mark.parametrize("seed", [1, None])
+@pytest.mark.parametrize(
+    "of",
+    [
+        lambda seed: lambda fit: elsewhere(fit, seed),
+        lambda seed: (
+            lambda fit: mrp.predictions(fit, newdata=NEW, new_levels="uncertainty", seed=seed)
+        ),
+        lambda seed: lambda fit: mrp.avg_predictions(fit, kind="predictive", seed=seed),
+    ],
+)
+def test_random_estimand_without_a_seed_is_refused_before_sampling(instant, of, seed):
+    message = (
+        "`estimands` must give equal numbers for equal draws unless they take a seed, 'it' draws "
+        "random ones. Pass a seed on: lambda fit, seed: … (fit, …, seed=seed)."
+    )
+    with raises(RequestError, message):
+        recovered(estimands={"it": of(seed)})
+    assert not instant
+
+
+@pytest.mark.parametrize("source", [made(), made("y ~ 1 + (1 | state)")])
+def test_random_estimand_is_refused_whether_source_or_model_is_random(instant, source):
+    """Only one of the two has states."""
+    models = [source, made("y ~ age")]
+    for one, other in (models, models[::-1]):
+        with pytest.raises(RequestError, match="'it' draws random ones"):
+            recovered(one, {"it": lambda fit: elsewhere(fit, 1)}, model=other)
+
+
+def test_extreme_parameters_are_not_taken_for_random_ones(instant):
+    """Where all say yes, the odds are rounding."""
+    sure = made("y ~ 1 + (1 | state)", priors=PRIORS | {"Intercept": "normal(36, 1)"})
+
+    def odds(fit):
+        return mrp.avg_comparisons(fit, newdata=FRAME, variables="state", comparison="lnor")
+
+    assert len(recovered(sure, {"odds": odds}, surveys=1).table) == 6
+
+
+def test_function_of_more_than_a_fit_and_a_seed_is_refused(instant):
+    message = (
+        "`estimands` must be functions of a fit, or of a fit and `seed`, got 'it' with the "
+        "parameters (fit, rng). Give the others defaults."
+    )
+    with raises(RequestError, message):
+        recovered(estimands={"it": lambda fit, rng: nation(fit)})
+
+
+def test_states_that_the_survey_lacks_have_uniform_ranks_unless_a_seed_is_fixed(monkeypatch):
+    """Prior draws stand for the posterior: of people and states that nobody was asked of."""
+    monkeypatch.setattr(Model, "sample", prior_draws)
+    estimands = {"new": elsewhere, "fixed": lambda fit, seed: elsewhere(fit, 1)}
+    options = {"surveys": 150, "draws": 100, "rank_draws": 49, "log_likelihood": False}
+    summary = recovered(estimands=estimands, **options).summary().set_index("estimand")
+    assert summary.loc["new", "rank_p"] > 0.05
+    assert summary.loc["fixed", "rank_p"] < 1e-6
+
+
 # --- failures -------------------------------------------------------------------------------------
 
 
@@ -285,7 +455,7 @@ def test_sampler_that_fails_is_a_row_with_the_reason(instant, monkeypatch):
 
 def test_estimand_that_fails_for_a_posterior_is_a_row_with_the_reason(instant):
     def fragile(fit):
-        if fit.group == "posterior":
+        if of_refit(fit):
             raise ValueError("can't")
         return nation(fit)
 
@@ -322,7 +492,7 @@ def test_outcomes_that_can_never_be_drawn_are_refused(instant):
 
 def test_labels_that_change_between_surveys_are_a_failure(instant):
     def changing(fit):
-        return nation(fit) if fit.group == "prior" else states(fit)
+        return states(fit) if of_refit(fit) else nation(fit)
 
     table = recovered(estimands={"it": changing}, log_likelihood=False).table
     assert table["failure"].unique().tolist() == [
@@ -349,13 +519,13 @@ def test_numbers_that_are_not_finite_are_failures_of_their_estimates_only():
 
 
 class Interrupting:
-    """An estimand during whose n-th posterior the user presses Ctrl-C."""
+    """An estimand during whose n-th refit the user presses Ctrl-C."""
 
     def __init__(self, at):
         self.left = at
 
     def __call__(self, fit):
-        if fit.group == "posterior":
+        if of_refit(fit):
             self.left -= 1
             if not self.left:
                 raise KeyboardInterrupt
@@ -465,7 +635,7 @@ def test_folder_of_another_request_is_refused_in_words(instant, tmp_path, change
     with pytest.raises(RequestError) as caught:
         recovered(**{"estimands": {"nation": nation}, "path": tmp_path, **change})
     said = str(caught.value)
-    if "model" in change:  # the predictors' digests differ too
+    if "model" in change:  # designs and predictors differ too
         assert what.split("; ")[0] in said
         assert all(part in said for part in what.split("; "))
     else:
@@ -473,14 +643,13 @@ def test_folder_of_another_request_is_refused_in_words(instant, tmp_path, change
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
-@pytest.mark.parametrize("change", ["source", "respondents", "draws"])
+@pytest.mark.parametrize("change", ["source", "draws"])
 def test_folder_of_other_truths_is_refused(instant, tmp_path, change):
     model = made()
     fit = mrp.Fit.from_draws(model, fake_draws(model.design, draws=3))
     recovered(fit, {"nation": nation}, model=model, path=tmp_path, surveys=1)
     other = {
         "source": lambda: (model, model),
-        "respondents": lambda: (replace(fit, survey=SURVEY[::-1]), model),
         "draws": lambda: (
             mrp.Fit.from_draws(model, fake_draws(model.design, draws=3, seed=2)),
             model,
@@ -661,6 +830,11 @@ EXAMPLE = "For example: {'states': lambda fit: mrp.poststratify(fit, frame, by='
             "`estimands` must be functions of the fit that they are given, 'it' returned 50 draws "
             "for a fit of one. Write lambda fit: … fit …",
         ),
+        (
+            {"path": 3},
+            "`path` must be the name of a folder, got 3. Usual: 'recovery'; leave it out to keep "
+            "nothing.",
+        ),
         ({"model": "y ~ 1"}, "`model` must be a Model, got str."),
         (
             {"model": made(survey=SURVEY[:100])},
@@ -673,6 +847,135 @@ def test_impossible_request_is_refused_before_sampling(instant, options, message
     with raises(RequestError, message):
         recovered(**options)
     assert not instant
+
+
+def in_other_order(column, other):
+    differ = np.flatnonzero(SURVEY[column].to_numpy() != other[column].to_numpy())
+    return (
+        f"`model` must have the respondents of `source` in the same order, got other values of "
+        f"{column!r} in {len(differ)} rows (first in row {differ[0]}). Make it with the same "
+        f"survey."
+    )
+
+
+def test_model_of_the_respondents_in_another_order_is_refused(instant):
+    other = SURVEY.sample(frac=1.0, random_state=1)
+    with raises(RequestError, in_other_order("age", other)):
+        recovered(model=made(survey=other))
+    with raises(RequestError, in_other_order("state", other)):
+        recovered(made("y ~ 1 + (1 | state)"), model=made(survey=other))
+    fit = mrp.Fit.from_draws(made(), fake_draws(made().design))
+    with raises(RequestError, in_other_order("age", other)):
+        recovered(fit, model=made(survey=other))
+    assert not instant
+
+
+def test_model_with_other_trials_is_refused(instant):
+    survey = SURVEY.assign(trials=5)
+    other = survey.assign(trials=np.where(survey.index == 7, 6, 5))
+    models = [made("p(y, trials) ~ age", data, "binomial") for data in (survey, other)]
+    message = in_other_order("age", SURVEY.assign(age=SURVEY["age"].where(SURVEY.index != 7)))
+    with raises(RequestError, message.replace("'age'", "'trials'")):
+        recovered(models[0], model=models[1])
+
+
+def test_types_of_columns_do_not_tell_respondents_apart(instant):
+    other = SURVEY.assign(age=SURVEY["age"].astype("category"))
+    other.index = other.index + 1000
+    assert recovered(model=made(survey=other)).table["failure"].isna().all()
+
+
+def test_model_that_cannot_have_the_outcomes_is_refused_before_sampling(instant):
+    with pytest.raises(RequestError) as caught:
+        recovered(made("score ~ age", family="gaussian", priors=BAMBI), model=made())
+    assert str(caught.value).startswith(
+        "`model` must be one that can have the outcomes of `source`, got the family 'bernoulli' "
+        "for those of 'gaussian': `data` must have 0 or 1 in the outcome 'y', got ["
+    )
+    assert not instant
+
+
+def test_parameters_that_only_one_of_two_models_has_are_left_out(instant):
+    rich = made("y ~ age + count + (1 + age | state)")
+    for source, model in ((rich, made()), (made(), rich)):
+        table = recovered(source, model=model).table
+        assert table["failure"].isna().all()
+        assert table.query("survey == 0")["label"].tolist() == [
+            "Intercept", "age[young]", "state, sd(Intercept)", "log likelihood",
+        ]  # fmt: skip
+
+
+def test_models_without_a_parameter_in_common_need_estimands(instant):
+    message = (
+        f"`estimands` must be given where `source` and `model` have no parameter in common, got "
+        f"none. {EXAMPLE}"
+    )
+    with raises(RequestError, message):
+        recovered(made("y ~ 0 + (1 | state)", priors=BAMBI), model=made("y ~ age"))
+    assert not instant
+
+
+def test_estimand_that_fails_for_the_refitted_model_says_so_before_sampling(instant):
+    def of_age(fit):
+        return mrp.avg_comparisons(fit, variables="age")
+
+    with pytest.raises(RequestError) as caught:
+        recovered(estimands={"age": of_age}, model=made("y ~ 1 + (1 | state)"))
+    note = "It was raised by the estimand 'age', given made-up draws of the model that is refitted."
+    assert caught.value.__notes__ == [note]
+    assert not instant
+
+
+def test_estimand_with_other_labels_for_the_refitted_model_is_refused(instant):
+    message = (
+        "`estimands` must have the same labels of `source` and of `model`, 'b' has ['age[young]'] "
+        "of one only. Choose what both have."
+    )
+    with raises(RequestError, message):
+        recovered(estimands={"b": mrp.Fit.fixef}, model=made("y ~ 1 + (1 | state)"))
+    assert not instant
+
+
+def test_estimates_with_the_same_label_are_refused(instant):
+    def twice(fit):
+        return replace(states(fit), labels=states(fit).labels.assign(state=["AL"] * 2 + STATES[2:]))
+
+    message = (
+        "`estimands` must have labels that tell estimates apart, 'it' has ['AL'] more than once. "
+        "Make them estimands of their own."
+    )
+    with raises(RequestError, message):
+        recovered(estimands={"it": twice})
+
+
+@pytest.mark.parametrize(
+    ("formula", "family", "link"),
+    [
+        ("y ~ age + (1 + count | state)", "bernoulli", None),
+        ("y ~ 0 + age", "bernoulli", "probit"),
+        ("p(y, 3) ~ age + (1 | state)", "binomial", None),
+        ("score ~ score2 + (1 || state)", "gaussian", None),
+        ("count ~ age + (1 | state)", "poisson", "identity"),
+        ("count ~ age + (1 | state)", "negativebinomial", None),
+        ("state ~ age", "categorical", None),
+        ("state ~ age + (1 | age)", "cumulative", None),
+        ("state ~ 0 + age", "sratio", None),
+    ],
+)
+def test_made_up_draws_answer_for_every_model(formula, family, link):
+    data = SURVEY.assign(score2=SURVEY["score"] ** 2)
+    model = Model(formula, data, family=family, link=link)
+    fit = mrp.Fit.from_draws(model, made_up(model.design, model.family, model.by_level))
+    posterior = model.sample_prior(draws=2, seed=1).parameters
+    assert {name: array.dims for name, array in fit.parameters.items()} == {
+        name: array.dims for name, array in posterior.items()
+    }
+    for of in (*parameters(model).values(), anybody_of):
+        assert np.isfinite(of(fit).draws).all()
+
+
+def anybody_of(fit):
+    return mrp.avg_predictions(fit, kind="predictive", seed=1)
 
 
 def test_fit_without_a_model_is_refused():
@@ -940,7 +1243,12 @@ def turned(fit):
 
 
 RUN = {"surveys": 100, "draws": 200, "tune": 200, "seed": 5, "rank_draws": 49, "processes": 1}
-ESTIMANDS = {"fixef": mrp.Fit.fixef, "varcorr": mrp.Fit.varcorr, "states": states}
+ESTIMANDS = {
+    "fixef": mrp.Fit.fixef,
+    "varcorr": mrp.Fit.varcorr,
+    "states": states,
+    "elsewhere": elsewhere,
+}
 BROKEN = {"half the spread": shrunk, "wrong weights": turned}
 
 
@@ -956,7 +1264,7 @@ def only(found, names):
 
 def test_right_model_has_uniform_ranks_and_intervals_that_hold_the_truth(calibration):
     summary = only(calibration, [*ESTIMANDS, "log_likelihood"]).summary()
-    assert len(summary) == 2 + 1 + 6 + 1
+    assert len(summary) == 2 + 1 + 6 + 1 + 1
     assert (summary["failed"] == 0).all()
     assert summary["rank_p_adjusted"].min() > 0.05
     assert (abs(summary["bias"]) < 4 * summary["bias_se"]).all()
@@ -981,13 +1289,7 @@ def test_refit_with_another_prior_is_caught():
 
 def test_posterior_that_ignores_the_data_is_caught_by_the_log_likelihood_only(monkeypatch):
     """Prior draws in place of the posterior have uniform ranks in every parameter."""
-
-    def sample(self, *, draws, tune, chains, target_accept, seed, progress):
-        prior = self.sample_prior(draws=draws * chains, seed=seed)
-        info = {"draws": draws * chains, "divergences": 0, "rhat": 1.0, "ess_bulk": 1.0}
-        return replace(prior, info={**info, "seconds": 0.0})
-
-    monkeypatch.setattr(Model, "sample", sample)
+    monkeypatch.setattr(Model, "sample", prior_draws)
     summary = mrp.recover(made(), **RUN).summary().set_index("estimand")
     assert summary.loc["log_likelihood", "rank_p_adjusted"] < 1e-6
     assert summary.loc[["fixef", "varcorr"], "rank_p_adjusted"].min() > 0.05

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,19 +13,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from mrp.errors import FitError, FrameWarning, RequestError, SamplingWarning, listing
+from mrp.errors import FitError, FrameWarning, SamplingWarning, listing
 from mrp.estimates import Estimates
 from mrp.fit import Fit
 from mrp.intervals import Summary, summarise
-from mrp.labels import names_of
 from mrp.model.model import Model
+from mrp.recovery.estimands import LOG_LIKELIHOOD, Estimand, Names, answer, labels_of
 from mrp.recovery.likelihood import log_likelihood
-from mrp.recovery.surveys import FakeSurvey, FakeSurveys, seeds_of
+from mrp.recovery.surveys import FakeSurveys, seeds_of
 
 Floats = NDArray[np.float64]
-Estimand = Callable[[Fit], Estimates]
-Names = Mapping[str, tuple[str, ...]]
-"""Labels of the estimates of each estimand, in order."""
 
 SUMMARY = Summary(ci_prob=(0.5, 0.8, 0.95))
 """Centre and intervals that are kept of each estimate: mean, equal-tailed."""
@@ -34,8 +31,6 @@ DIAGNOSTICS = ("divergences", "rhat", "ess_bulk", "seconds")
 NUMBERS = ("truth", *SUMMARY.columns, "rank", *DIAGNOSTICS)
 COLUMNS = ("survey", "estimand", "label", *NUMBERS, "failure")
 """Columns of `Recovery.table`."""
-LOG_LIKELIHOOD = "log_likelihood"
-"""Name of the estimand that needs the outcome besides a fit."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +61,7 @@ class Request:
     model
         What is refitted.
     estimands
-        Quantities by name, as functions of a fit.
+        Quantities by name, as functions of a fit, or of a fit and ``seed``.
     sampler
         How it is sampled.
     rank_draws
@@ -82,68 +77,12 @@ class Request:
     rank_draws: int
     with_log_likelihood: bool
 
-    def evaluate(self, fit: Fit, refitted: Model) -> dict[str, Estimates]:
+    def evaluate(self, fit: Fit, refitted: Model, seed: int) -> dict[str, Estimates]:
         """Every estimand of a fit to a fake survey, or of the parameters that made it."""
-        found = {name: of(fit) for name, of in self.estimands.items()}
+        found = {name: answer(of, fit, seed) for name, of in self.estimands.items()}
         if self.with_log_likelihood:
             found[LOG_LIKELIHOOD] = log_likelihood(fit, refitted.outcome)
         return found
-
-
-def names(request: Request) -> Names:
-    """Labels of every estimand, from the truth of the first survey that can be made.
-
-    Raises
-    ------
-    RequestError
-        An estimand is no function that turns a fit into estimates.
-    Exception
-        What an estimand raises itself.
-    """
-    fake = _first(request.fakes)
-    found = {}
-    for name, of in request.estimands.items():
-        try:
-            of_truth = of(fake.truth)
-        except Exception as error:
-            error.add_note(f"It was raised by the estimand {name!r}, given the true parameters.")
-            raise
-        _check(name, of_truth)
-        found[name] = labels_of(of_truth, fake.truth.outcome)
-    if request.with_log_likelihood:
-        found[LOG_LIKELIHOOD] = ("log likelihood",)
-    return found
-
-
-def _first(fakes: FakeSurveys) -> FakeSurvey:
-    """The first survey whose outcome can be drawn: parameters may be too extreme for one."""
-    for number in range(len(fakes)):
-        try:
-            return fakes[number]
-        except ValueError as error:
-            impossible = error
-    raise FitError(
-        f"`source` must have parameters that outcomes can be drawn from, got none in "
-        f"{len(fakes)} surveys; the last one said: {impossible} Narrow the priors."
-    ) from impossible
-
-
-def _check(name: str, found: object) -> None:
-    if not isinstance(found, Estimates):
-        raise RequestError(
-            f"`estimands` must map names to functions that return Estimates, {name!r} returned "
-            f"{type(found).__name__}. Leave out `to_frame` and the like."
-        )
-    if found.source.size != 1:
-        raise RequestError(
-            f"`estimands` must be functions of the fit that they are given, {name!r} returned "
-            f"{found.source.size:,} draws for a fit of one. Write lambda fit: … fit …"
-        )
-
-
-def labels_of(estimates: Estimates, outcome: str) -> tuple[str, ...]:
-    """A name for each estimate; a column of labels with the outcome differs between surveys."""
-    return tuple(names_of(estimates.labels.drop(columns=outcome, errors="ignore")))
 
 
 def refit(request: Request, number: int, labels: Names) -> pd.DataFrame:
@@ -169,11 +108,12 @@ def refit(request: Request, number: int, labels: Names) -> pd.DataFrame:
         with _quietly():
             fake = request.fakes[number]
             model = request.model.with_outcome(fake.outcome, keep_priors=True)
-            truth = _values(request.evaluate(fake.truth, model), labels, fake.truth)[:, 0]
+            of_truth = request.evaluate(fake.truth, model, seeds.truth)
+            truth = _values(of_truth, labels, fake.truth)[:, 0]
             rows = rows.assign(truth=truth)
             fit = request.sampler.sample(model, seeds.sampler)
             rows = rows.assign(**{name: float(fit.info[name]) for name in DIAGNOSTICS})
-            draws = _values(request.evaluate(fit, model), labels, fit)
+            draws = _values(request.evaluate(fit, model, seeds.posterior), labels, fit)
     except Exception as error:
         said = str(error).splitlines() or [""]
         return typed(rows.assign(failure=f"{type(error).__name__}: {said[0]}".rstrip(": ")))
@@ -216,7 +156,7 @@ def ranks(truth: Floats, draws: Floats, rank_draws: int, seed: int) -> NDArray[n
 def _values(found: Mapping[str, Estimates], labels: Names, fit: Fit) -> Floats:
     """Draws (estimates, draws) of all estimands in order, which must have the labels."""
     for name, estimates in found.items():
-        own = labels_of(estimates, fit.outcome)
+        own = labels_of(estimates, fit)
         if own != labels[name]:
             other = [label for label in own if label not in labels[name]] or own
             raise FitError(

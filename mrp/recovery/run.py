@@ -11,25 +11,21 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mrp.errors import FitError, RequestError, SamplingInterrupted, SamplingWarning
-from mrp.estimates import Estimates, Made, estimates
 from mrp.fit import Fit
 from mrp.model.model import Model
 from mrp.model.sampling import check_sizes, check_target
+from mrp.recovery.estimands import Estimand, Names, check_estimands, shared_parameters
+from mrp.recovery.estimands import parameters as parameters
 from mrp.recovery.folder import Folder, described, opened
-from mrp.recovery.refits import (
-    LOG_LIKELIHOOD,
-    Estimand,
-    Names,
-    Request,
-    Sampler,
-    names,
-    refit,
-)
+from mrp.recovery.refits import Request, Sampler, refit
 from mrp.recovery.result import Recovery
 from mrp.recovery.surveys import Source, simulate
+from mrp.recovery.trial import names, trial
 
 
 def recover(
@@ -65,11 +61,15 @@ def recover(
         Where true parameters come from: the prior of a Model, or the draws of a Fit.
     estimands
         Quantities by name, as functions of a fit that return `Estimates`, such as
-        ``{"states": lambda fit: mrp.poststratify(fit, frame, by="state", wts="n")}``. By default
-        the parameters: `Fit.fixef`, `Fit.varcorr`, and alpha of the family negativebinomial.
+        ``{"states": lambda fit: mrp.poststratify(fit, frame, by="state", wts="n")}``. What draws
+        random numbers must have a second parameter ``seed`` and pass it on, such as ``lambda fit,
+        seed: mrp.poststratify(fit, frame, wts="n", new_levels="gaussian", seed=seed)``; it is given
+        other seeds for the truth than for the posterior, and others in each survey. By default the
+        parameters that source and model both have: `Fit.fixef`, `Fit.varcorr`, and alpha of the
+        family negativebinomial.
     model
-        What is refitted: by default the source, if it is a Model. A Fit needs one, as it keeps no
-        priors.
+        What is refitted, of the same respondents in the same order: by default the source, if it is
+        a Model. A Fit needs one, as it keeps no priors.
     surveys, seed
         As in `mrp.simulate`. More surveys later start with the same ones.
     draws, tune, chains, target_accept
@@ -98,8 +98,9 @@ def recover(
     Raises
     ------
     RequestError, DataError, PriorError
-        Before the first refit. `path` has surveys of another request; an estimand is no function of
-        a fit, or it raises for true parameters.
+        Before the first refit. `path` has surveys of another request; `model` has other respondents
+        or can't have the outcomes; an estimand is no function of a fit, draws random numbers
+        without a seed, or raises for true parameters or for draws of `model`.
     FitError
         A worker process ended.
 
@@ -124,37 +125,20 @@ def recover(
     ['Intercept', 'gender[Woman]', 'age, sd(Intercept)', 'log likelihood']
     """
     sampler = Sampler(draws, tune, chains, target_accept)
-    _check(sampler, rank_draws, processes)
+    _check(sampler, rank_draws, processes, path)
+    if estimands is not None:
+        check_estimands(estimands, log_likelihood=log_likelihood)
     fakes = simulate(source, surveys=surveys, seed=seed)
     refitted = _model(source, model)
+    tried = trial(fakes, refitted)
     if estimands is None:
-        estimands = parameters(refitted)
-    _check_estimands(estimands, log_likelihood)
+        estimands = shared_parameters(tried.truth, tried.model)
     request = Request(fakes, refitted, dict(estimands), sampler, rank_draws, log_likelihood)
-    labels = names(request)
+    labels = names(request, tried)
     folder = None if path is None else opened(Path(path), request, labels)
     tables = _tables(request, labels, folder, processes, progress)
     table = pd.concat([tables[number] for number in sorted(tables)], ignore_index=True)
     return Recovery(table, rank_draws, described(request, labels))
-
-
-def parameters(model: Model) -> dict[str, Estimand]:
-    """The parameters of a model as estimands: coefficients, standard deviations, correlations."""
-    found: dict[str, Estimand] = {}
-    if model.design.terms or model.outcome.levels is not None:
-        found["fixef"] = Fit.fixef
-    if model.design.blocks or model.family == "gaussian":
-        found["varcorr"] = Fit.varcorr
-    if "alpha" in model.priors.auxiliary:
-        found["alpha"] = _alpha
-    return found
-
-
-def _alpha(fit: Fit) -> Estimates:
-    draws = fit.parameters["alpha"].transpose("chain", "draw").to_numpy().reshape(1, -1)
-    about = {"quantity": "alpha", "group": fit.group}
-    labels = pd.DataFrame({"parameter": ["alpha"]})
-    return estimates(labels, Made(draws.copy()), fit.coefficients.chains, about)
 
 
 def _model(source: Source, model: Model | None) -> Model:
@@ -173,7 +157,30 @@ def _model(source: Source, model: Model | None) -> Model:
             f"{len(source.survey) if source.survey is not None else 0:,} rows. Make it with the "
             f"same survey."
         )
+    _check_order(source, source.survey, chosen)
     return chosen
+
+
+def _check_order(source: Source, survey: pd.DataFrame, model: Model) -> None:
+    """Raise unless the rows are the same respondents, by all that both have of them."""
+    both = [name for name in source.design.columns if name in model.design.columns]
+    pairs = {name: (survey[name], model.survey[name]) for name in both}
+    own = source.outcome if isinstance(source, Model) else source.observed
+    if own is not None and own.trials is not None and model.outcome.trials is not None:
+        pairs["trials"] = pd.Series(own.trials), pd.Series(model.outcome.trials)
+    for name, (one, other) in pairs.items():
+        (rows,) = np.nonzero(_objects(one) != _objects(other))
+        if len(rows):
+            raise RequestError(
+                f"`model` must have the respondents of `source` in the same order, got other "
+                f"values of {name!r} in {len(rows):,} rows (first in row {rows[0]}). Make it with "
+                f"the same survey."
+            )
+
+
+def _objects(column: pd.Series) -> NDArray[Any]:
+    """Values of a column as Python has them, whatever its type."""
+    return column.astype(object).to_numpy()
 
 
 # --- the runs -------------------------------------------------------------------------------------
@@ -277,7 +284,7 @@ def _counted(
 # --- what is asked for ----------------------------------------------------------------------------
 
 
-def _check(sampler: Sampler, rank_draws: int, processes: int | None) -> None:
+def _check(sampler: Sampler, rank_draws: int, processes: int | None, path: Any) -> None:
     check_sizes(draws=sampler.draws, tune=sampler.tune, chains=sampler.chains)
     check_sizes(rank_draws=rank_draws, **({} if processes is None else {"processes": processes}))
     check_target(sampler.target_accept)
@@ -286,27 +293,8 @@ def _check(sampler: Sampler, rank_draws: int, processes: int | None) -> None:
             f"`rank_draws` must be at most `draws` x `chains`, got {rank_draws:,} of "
             f"{sampler.draws * sampler.chains:,}. Usual: a tenth of them."
         )
-
-
-def _check_estimands(estimands: Mapping[str, Any], log_likelihood: bool) -> None:
-    example = "{'states': lambda fit: mrp.poststratify(fit, frame, by='state', wts='n')}"
-    if not isinstance(estimands, Mapping):
+    if path is not None and not isinstance(path, str | os.PathLike):
         raise RequestError(
-            f"`estimands` must map names to functions of a fit, got {type(estimands).__name__}. "
-            f"For example: {example}."
-        )
-    if not estimands and not log_likelihood:
-        raise RequestError(
-            f"`estimands` must have at least one quantity, got none. For example: {example}."
-        )
-    for name, of in estimands.items():
-        if not isinstance(name, str) or not callable(of):
-            raise RequestError(
-                f"`estimands` must map names to functions of a fit, got {of!r} for {name!r}. "
-                f"For example: {example}."
-            )
-    if log_likelihood and LOG_LIKELIHOOD in estimands:
-        raise RequestError(
-            f"`estimands` must not be named {LOG_LIKELIHOOD!r}, which is added. Rename it, or "
-            f"pass log_likelihood=False."
+            f"`path` must be the name of a folder, got {path!r}. Usual: 'recovery'; leave it out "
+            f"to keep nothing."
         )
