@@ -660,6 +660,48 @@ def test_folder_of_other_truths_is_refused(instant, tmp_path, change):
         recovered(source, {"nation": nation}, model=refitted, path=tmp_path, surveys=1)
 
 
+def curve(power):
+    return Model("y ~ f(score) + (1 | state)", SURVEY, family="bernoulli", priors=PRIORS,
+                 namespace={"f": lambda score: (score / 50.0) ** power})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("models", "what"),
+    [
+        (
+            [made("y ~ score + (1 | state)", center_predictors=c) for c in (True, False)],
+            "center_predictors True there, False now; source center_predictors True there, False "
+            "now",
+        ),
+        (
+            [made("y ~ score + (1 + score | state)", correlated=c) for c in (True, False)],
+            "other design; other source design",
+        ),
+        ([curve(1), curve(2)], "other predictors; other source predictors"),
+        (
+            [made(survey=SURVEY[:200]), made(survey=SURVEY[40:])],
+            "other predictors; other source predictors",
+        ),
+    ],
+)
+def test_folder_of_another_model_with_the_same_formula_is_refused(instant, tmp_path, models, what):
+    one, other = models
+    recovered(one, {"nation": nation_of_survey}, path=tmp_path, surveys=1)
+    recovered(one, {"nation": nation_of_survey}, path=tmp_path, surveys=1)
+    with raises(RequestError, refused(tmp_path, what)):
+        recovered(other, {"nation": nation_of_survey}, path=tmp_path, surveys=1)
+
+
+def nation_of_survey(fit):
+    return mrp.avg_predictions(fit)
+
+
+def test_folder_knows_models_whose_levels_are_intervals(instant, tmp_path):
+    model = made("y ~ band", SURVEY.assign(band=pd.cut(SURVEY["score"], 3)))
+    first = recovered(model, path=tmp_path, surveys=2).table
+    pd.testing.assert_frame_equal(recovered(model, path=tmp_path, surveys=2).table, first)
+
+
 def test_folder_that_holds_something_else_is_refused(instant, tmp_path):
     (tmp_path / "thesis.tex").touch()
     message = (

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mrp.calls import Calls
 from mrp.errors import RequestError, listing
 from mrp.files import complete
 from mrp.model.model import Model
-from mrp.model.priors import Priors
-from mrp.recovery.refits import Names, Request, typed
+from mrp.model.prior_defaults import Priors
+from mrp.recovery.estimands import Names
+from mrp.recovery.refits import Request, typed
 from mrp.recovery.surveys import Source, origin
 
-FORMAT = 1
+FORMAT = 2
 """Version of the files; a folder of another version is refused as another request."""
 REQUEST = "request.json"
 """File that says what the folder's surveys are."""
+DIGESTS = ("design", "predictors", "parameters")
+"""Parts of a request that are too long to be written down: a digest tells them apart."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ def _change(name: str, there: Any, now: Any) -> str:
         keys = [key for key in {**there, **now} if there.get(key) != now.get(key)]
         parts = [_change(f"{name} of {key!r}", there.get(key), now.get(key)) for key in keys]
         return "; ".join(parts)
-    if len(f"{there}{now}") > 100:
+    if name.removeprefix("source ") in DIGESTS or len(f"{there}{now}") > 100:
         return f"other {name}"
     return f"{name} {_shown(there)} there, {_shown(now)} now"
 
@@ -122,7 +125,7 @@ def described(request: Request, labels: Names) -> dict[str, Any]:
         "format": FORMAT,
         **_of_model(request.model),
         "simulated from": origin(request.fakes.source),
-        "source": _of_source(request.fakes.source),
+        **{f"source {name}": of for name, of in _of_source(request.fakes.source).items()},
         "seed": request.fakes.seed,
         **asdict(request.sampler),
         "rank_draws": request.rank_draws,
@@ -133,45 +136,48 @@ def described(request: Request, labels: Names) -> dict[str, Any]:
 def _of_source(source: Source) -> dict[str, Any]:
     if isinstance(source, Model):
         return _of_model(source)
+    draws = [array.to_numpy() for array in source.parameters.data_vars.values()]
+    return {**_of_either(source), "parameters": _digest(*draws)}
+
+
+def _of_model(model: Model) -> dict[str, Any]:
+    own = {"priors": _of_priors(model.priors), "center_predictors": model.priors.centered}
+    return {**_of_either(model), **own}
+
+
+def _of_either(source: Source) -> dict[str, Any]:
+    """What the formula made of the survey, besides what it is called.
+
+    Functions of the user's show in what they made of the predictors.
+    """
+    outcome = source.outcome if isinstance(source, Model) else source.observed
+    assert source.survey is not None  # `simulate` is the check
+    assert outcome is not None
+    rows = source.design.rows(source.survey, argument="data")
+    numbers = [*rows.values.values(), *rows.groups.values()]
+    trials = [] if outcome.trials is None else [outcome.trials]
     return {
         "formula": source.design.formula,
         "family": source.family,
         "link": source.link,
-        "draws": _digest([array.to_numpy() for array in source.parameters.data_vars.values()]),
-        "predictors": _digest([_predictors(source)]),
-    }
-
-
-def _predictors(source: Source) -> NDArray[Any]:
-    """A number for each respondent that depends on the predictors."""
-    assert source.survey is not None
-    table = source.survey[list(source.design.columns)]
-    return pd.util.hash_pandas_object(table, index=False).to_numpy()
-
-
-def _of_model(model: Model) -> dict[str, Any]:
-    trials = np.zeros(0) if model.outcome.trials is None else model.outcome.trials
-    return {
-        "formula": model.formula,
-        "family": model.family,
-        "link": model.link,
-        "priors": _of_priors(model.priors),
-        "predictors": _digest([_predictors(model), trials]),
+        "levels": None if outcome.levels is None else [str(level) for level in outcome.levels],
+        "design": _digest(repr(replace(source.design, calls=Calls()))),
+        "predictors": _digest(*numbers, *trials),
     }
 
 
 def _of_priors(priors: Priors) -> dict[str, str]:
     by_name = {**priors.population, **priors.sd, **priors.auxiliary}
     if priors.threshold is not None:
-        by_name["threshold"] = priors.threshold
+        by_name["(thresholds)"] = priors.threshold
     exact = {name: [value for _, value in prior.arguments] for name, prior in by_name.items()}
     shown = {name: f"{by_name[name].name}({exact[name]})" for name in by_name}
-    return {**shown, "cor": str(list(priors.cor))}
+    return {**shown, "(correlations)": str(list(priors.cor))}
 
 
-def _digest(arrays: Sequence[Any]) -> str:
-    """A short text that differs where any number does."""
+def _digest(*parts: str | NDArray[Any]) -> str:
+    """A short text that differs where any text or number does."""
     digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
+    for part in parts:
+        digest.update(part.encode() if isinstance(part, str) else part.tobytes())
     return digest.hexdigest()[:16]
