@@ -81,6 +81,8 @@ class Fit:
         Levels of the outcome in order; None where its family has none.
     observed
         The outcome of each respondent; None without the survey.
+    priors
+        The table that `prior_summary` gives; None in files of older versions.
     """
 
     draws: xr.DataTree
@@ -92,6 +94,7 @@ class Fit:
     info: Mapping[str, Any] = field(default_factory=dict)
     levels: tuple[Level, ...] | None = None
     observed: Outcome | None = None
+    priors: pd.DataFrame | None = None
 
     @classmethod
     def from_draws(cls, model: Model, draws: xr.Dataset | xr.DataTree) -> Fit:
@@ -143,6 +146,7 @@ class Fit:
             info={"engine": "from_draws"},
             levels=model.outcome.levels,
             observed=model.outcome,
+            priors=model.prior_summary(),
         )
         fit.coefficients  # noqa: B018 - checks the names and dims now
         density = None if LOG_PRIOR in tree.children else log_prior_of(fit, model)
@@ -199,6 +203,33 @@ class Fit:
         """The draws of the coefficients, arranged for prediction."""
         by_level = level_parameters(self.family, self.outcome, self.levels)
         return coefficients.read(self.design, self.parameters, by_level)
+
+    def prior_summary(self) -> pd.DataFrame:
+        """The priors of the model that was fitted.
+
+        Returns
+        -------
+        The table of `Model.prior_summary`: parameter, prior, note, source.
+
+        Raises
+        ------
+        FitError
+            The fit was saved by a version that kept no priors.
+
+        Examples
+        --------
+        >>> import mrp
+        >>> survey = mrp.load_dataset("simulated_survey")
+        >>> model = mrp.Model("defund ~ military", survey, family="bernoulli")
+        >>> model.sample_prior(draws=2, seed=1).prior_summary()["prior"].tolist()
+        ['normal(0, 1.5)', 'normal(0, 2.015)']
+        """
+        if self.priors is None:
+            raise FitError(
+                "`prior_summary` needs the priors of the model, which this file of an older "
+                "version lacks. Ask the Model for its `prior_summary()`."
+            )
+        return self.priors.copy()
 
     def summary(self, *, ci_prob: float = 0.95, group_effects: bool = False) -> FitSummary:
         """The parameters in sections: group-level, population-level, further ones, thresholds.
@@ -486,6 +517,7 @@ class Fit:
             "link": self.link,
             "outcome": self.outcome,
             "levels": self.levels,
+            "priors": None if self.priors is None else self.priors.to_dict("records"),
             "info": calls.to_json(dict(self.info)),
             "versions": {name: version(name) for name in ("numpy", "pandas", "xarray")},
         }
@@ -562,6 +594,7 @@ def load_fit(path: str | os.PathLike[str]) -> Fit:
         info=calls.from_json(content["info"]),
         levels=None if levels is None else tuple(levels),
         observed=_observed(dataset, content),
+        priors=None if (rows := content.get("priors")) is None else pd.DataFrame(rows),
     )
 
 

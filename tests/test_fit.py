@@ -214,6 +214,27 @@ def test_everything_of_a_fit_is_saved(tmp_path):
     assert repr(loaded) == repr(fit)
 
 
+def test_a_saved_fit_tells_its_priors(tmp_path):
+    given = mrp.priors(Intercept="normal(2019.5, 0.5)", sd={"state": "exponential(2)"})
+    model = mrp.Model("y ~ x + (1 | state)", SURVEY, family="bernoulli", priors=given)
+    fit = model.sample_prior(draws=2, seed=1)
+    wanted = model.prior_summary()
+    for one in (fit, mrp.load_fit(fit.save(tmp_path / "fit.nc"))):
+        pd.testing.assert_frame_equal(one.prior_summary(), wanted)
+    fit.prior_summary().loc[0, "prior"] = "none"
+    pd.testing.assert_frame_equal(fit.prior_summary(), wanted)
+
+
+def test_a_file_without_priors_says_so():
+    fit = dataclasses.replace(made("splines, polynomials and slashes"), priors=None)
+    message = (
+        "`prior_summary` needs the priors of the model, which this file of an older version "
+        "lacks. Ask the Model for its `prior_summary()`."
+    )
+    with raises(FitError, message):
+        fit.prior_summary()
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_design_survives_json(name):
     design = CASES[name].model.design

@@ -448,6 +448,7 @@ class Model:
             info=dict(info),
             levels=self._outcome.levels,
             observed=self._outcome,
+            priors=self.prior_summary(),
         )
 
     def __repr__(self) -> str:

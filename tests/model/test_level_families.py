@@ -371,7 +371,7 @@ def test_thresholds_have_the_prior_that_is_given(survey: pd.DataFrame):
             "sratio",
             {"Intercept": "normal(0, 1)"},
             "`priors` must name parameters of the model, got 'Intercept'. Available: ['x', 'b', "
-            "'sd', 'cor', 'threshold'].",
+            "'sd', 'cor', 'threshold', 'threshold[0]', 'threshold[1]'].",
         ),
         (
             "categorical",
@@ -772,8 +772,8 @@ def test_thresholds_that_can_not_rise_are_said(survey: pd.DataFrame):
 @pytest.mark.parametrize("family", ORDERED)
 def test_a_flat_prior_of_thresholds_can_t_be_drawn_from(family: str, survey: pd.DataFrame):
     message = (
-        "`priors` must be proper to be drawn from, got a flat prior for 'threshold'. Give it one, "
-        "such as priors={'threshold': 'normal(0, 1)'}."
+        "`priors` must be proper to be drawn from, got flat ones for ['threshold']. Add "
+        "threshold='normal(0, 1)' to mrp.priors(defaults='bambi', …)."
     )
     with raises(PriorError, message):
         model("trust ~ 1", survey, family, priors={"threshold": "flat()"}).sample_prior(draws=2)
