@@ -393,7 +393,8 @@ class Model:
         from mrp.model.kernel import geometry, layout
 
         parts = (self._design, self._observed, self._priors, self._family, self._link)
-        return layout.pack(*parts, geometry.choose(*parts))
+        chosen = geometry.choose(*parts, self.by_level)
+        return layout.pack(*parts, chosen, self.by_level)
 
     def sample_prior(self, *, draws: int = 4000, seed: int | None = None) -> Fit:
         """Draw from the prior alone: every verb then answers for the prior.
