@@ -181,10 +181,10 @@ def _geometry(
 
 
 def _by_gaps(phi: Floats, by_level: LevelParameters) -> tuple[Floats, Floats, Floats]:
-    """Logarithms of gaps in place of thresholds that rise, and the derivative of phi by these.
+    """Logarithms of gaps in place of thresholds that rise; phi's derivative by them; a Hessian.
 
-    And the information (p, p) about the logarithms that levels have without any respondent, from
-    the Jacobian: a gap in proportion to `n + 1` respondents has the density of a power of `n + 1`.
+    The Hessian is what the Jacobian adds: a gap with n respondents has about the likelihood
+    ``gap^n exp(-c gap)``, and its logarithm the information n + 1 where its density is highest.
     """
     shift, jacobian, extra = phi.copy(), np.eye(len(phi)), np.zeros(len(phi))
     if by_level.rising:
