@@ -355,8 +355,8 @@ class Model:
         engine
             What computes the log density: "kernel" (compiled once for all models, starts at once),
             "pymc" (the graph of `Model.pymc`, compiled for each model); "auto" takes the kernel
-            where the installed nutpie can run it, but the graph for an outcome with levels. The
-            posterior is the same; ``fit.info["engine"]`` says which ran.
+            where the installed nutpie can run it. The posterior is the same;
+            ``fit.info["engine"]`` says which ran.
         progress
             Whether to show progress, in a terminal or a notebook.
 
@@ -373,19 +373,14 @@ class Model:
             raise RequestError(
                 unknown("engine", "name what computes the log density", engine, get_args(Engine))
             )
-        if engine == "kernel" and self._family.levels is not None:
-            raise RequestError(
-                f"`engine` must be 'pymc' for the family {self.family!r}, got 'kernel', which has "
-                f"no outcomes with levels. Leave `engine` out."
-            )
         started = time.perf_counter()
         run = sampling.Run(draws, tune, chains, seed, target_accept, progress)
         if engine == "auto":
-            fit_for_kernel = self._family.levels is None and sampling.kernel_runs()
-            engine = "kernel" if fit_for_kernel else "pymc"
+            engine = "kernel" if sampling.kernel_runs() else "pymc"
         if engine == "kernel":
             self._warn_if_separated()
-            tree = sampling.run_kernel(self._packed, self._design, self._family, run)
+            parts = (self._packed, self._design, self._family, self.by_level)
+            tree = sampling.run_kernel(*parts, run)
         else:
             keep = graph.variables(self._design, self._family)
             tree = sampling.run_graph(self.pymc, run, keep=keep)
@@ -397,9 +392,11 @@ class Model:
 
     def _warn_if_separated(self) -> None:
         at = self._packed.geometry.unsettled
-        if at is not None and self.family in ("bernoulli", "binomial"):
+        first = self.by_level.thresholds
+        of_probabilities = self.family in ("bernoulli", "binomial") or self._family.levels
+        if at is not None and at >= first and of_probabilities:
             named = [(label, term.name) for term in self._design.terms for label in term.labels]
-            sampling.warn_if_separated(*named[at])
+            sampling.warn_if_separated(*named[(at - first) % len(named)])
 
     @property
     def _prior_parts(self) -> tuple[Design, Observed, Priors, LevelParameters]:
@@ -412,7 +409,8 @@ class Model:
         from mrp.model.kernel import geometry, layout
 
         parts = (self._design, self._observed, self._priors, self._family, self._link)
-        return layout.pack(*parts, geometry.choose(*parts))
+        chosen = geometry.choose(*parts, self.by_level)
+        return layout.pack(*parts, chosen, self.by_level)
 
     def sample_prior(self, *, draws: int = 4000, seed: int | None = None) -> Fit:
         """Draw from the prior alone: every verb then answers for the prior.

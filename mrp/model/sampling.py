@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pymc as pm
 
     from mrp.design import Design
+    from mrp.levels import LevelParameters
     from mrp.model.families import Family
     from mrp.model.kernel.layout import Packed
 
@@ -52,7 +53,9 @@ def run_graph(graph: pm.Model, run: Run, *, keep: Sequence[str]) -> xr.DataTree:
     return _run_nutpie(compiled, run, lambda posterior: posterior[list(keep)])
 
 
-def run_kernel(packed: Packed, design: Design, family: Family, run: Run) -> xr.DataTree:
+def run_kernel(
+    packed: Packed, design: Design, family: Family, by_level: LevelParameters, run: Run
+) -> xr.DataTree:
     """Sample with the kernel; the same groups and names as `run_graph` gives."""
     from mrp.model.kernel.layout import unpack
     from mrp.model.kernel.run import NAME, compiled
@@ -60,7 +63,7 @@ def run_kernel(packed: Packed, design: Design, family: Family, run: Run) -> xr.D
     return _run_nutpie(
         compiled(packed),
         run,
-        lambda posterior: unpack(packed, design, family, posterior[NAME].to_numpy()),
+        lambda posterior: unpack(packed, design, family, posterior[NAME].to_numpy(), by_level),
     )
 
 

@@ -65,12 +65,22 @@ def survey():
     x = rng.normal(size=n)
     eta = 0.3 + rng.normal(size=12)[group] * 0.6 + (0.5 + 0.3 * rng.normal(size=12)[group]) * x
     y = (rng.random(n) < 1 / (1 + np.exp(-eta))).astype(int)
-    return pd.DataFrame({"y": y, "x": x.round(1), "g": group})
+    level = np.digitize(eta + rng.logistic(size=n), [-1.0, 0.7])
+    return pd.DataFrame({"y": y, "x": x.round(1), "g": group, "level": level})
 
 
 @pytest.mark.filterwarnings("ignore::mrp.errors.SamplingWarning")
-def test_kernel_and_graph_have_the_same_posterior(survey):
-    model = mrp.Model("y ~ x + (1 + x | g)", survey, family="bernoulli")
+@pytest.mark.parametrize(
+    ("outcome", "family", "link"),
+    [
+        ("y", "bernoulli", "logit"),
+        pytest.param("level", "categorical", "logit", marks=pytest.mark.slow),
+        pytest.param("level", "cumulative", "probit", marks=pytest.mark.slow),
+        pytest.param("level", "sratio", "cloglog", marks=pytest.mark.slow),
+    ],
+)
+def test_kernel_and_graph_have_the_same_posterior(survey, outcome, family, link):
+    model = mrp.Model(f"{outcome} ~ x + (1 + x | g)", survey, family=family, link=link)
     summaries = []
     for engine in ("kernel", "pymc"):
         fit = model.sample(draws=500, tune=500, seed=2, engine=engine, progress=False)
@@ -212,9 +222,13 @@ def test_another_survey_is_learned_from_anew(survey):
 # --- what can go wrong ----------------------------------------------------------------------------
 
 
-def test_separated_outcome_with_a_flat_prior_is_named_before_sampling(survey):
-    separated = survey.assign(y=(survey["x"] > 0).astype(int))
-    model = mrp.Model("y ~ x", separated, family="bernoulli", priors="brms")
+@pytest.mark.parametrize("family", ["bernoulli", "categorical", "cumulative", "sratio"])
+def test_separated_outcome_with_a_flat_prior_is_named_before_sampling(survey, family):
+    cuts = [0.0] if family == "bernoulli" else [-0.5, 0.5]
+    separated = survey.assign(y=np.digitize(survey["x"], cuts))
+    ordered = {"threshold": "flat()"} if family in ("cumulative", "sratio") else {}
+    priors = {"defaults": "brms", **ordered}
+    model = mrp.Model("y ~ x", separated, family=family, priors=priors)
     message = (
         "The coefficient of x may have no end: the outcome is separated by it, and its prior does "
         "not hold it. Give it a proper one, such as "
@@ -224,10 +238,12 @@ def test_separated_outcome_with_a_flat_prior_is_named_before_sampling(survey):
         model._warn_if_separated()
 
 
+@pytest.mark.parametrize("family", ["bernoulli", "categorical", "cumulative", "sratio"])
 @pytest.mark.parametrize("priors", ["bambi", {"defaults": "brms", "x": "normal(0, 2.5)"}])
-def test_separated_outcome_with_a_proper_prior_is_none_of_our_business(survey, priors):
-    separated = survey.assign(y=(survey["x"] > 0).astype(int))
-    model = mrp.Model("y ~ x", separated, family="bernoulli", priors=priors)
+def test_separated_outcome_with_a_proper_prior_is_none_of_our_business(survey, priors, family):
+    cuts = [0.0] if family == "bernoulli" else [-0.5, 0.5]
+    separated = survey.assign(y=np.digitize(survey["x"], cuts))
+    model = mrp.Model("y ~ x", separated, family=family, priors=priors)
     model._warn_if_separated()
 
 

@@ -818,18 +818,6 @@ def test_another_outcome_must_have_the_levels(survey: pd.DataFrame):
         made.with_outcome(["none", "total"] * 75)
 
 
-def test_the_kernel_has_no_outcomes_with_levels(
-    survey: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
-):
-    made = model("trust ~ x", survey, "sratio")
-    message = (
-        "`engine` must be 'pymc' for the family 'sratio', got 'kernel', which has no outcomes "
-        "with levels. Leave `engine` out."
-    )
-    with raises(RequestError, message):
-        made.sample(engine="kernel")
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_fake_draws_are_those_of_the_family(family: str, survey: pd.DataFrame):
     made = model("score ~ x + (sex | state)", survey, family)
@@ -890,7 +878,6 @@ def run(request: pytest.FixtureRequest) -> Any:
     return request.param, fit, effects
 
 
-@pytest.mark.slow
 def test_the_posterior_is_around_what_answers_were_simulated_from(run: Any):
     family, fit, effects = run
     found = fit.parameters
@@ -904,10 +891,9 @@ def test_the_posterior_is_around_what_answers_were_simulated_from(run: Any):
     assert 0.4 < (away**2).mean() < 1.8
 
 
-@pytest.mark.slow
 def test_a_sampled_fit_says_how_and_has_the_variables_of_the_prior(run: Any):
     family, fit, _ = run
-    assert fit.info["engine"] == "pymc"
+    assert fit.info["engine"] == "kernel"
     assert fit.levels == ("a", "b", "c")
     prior = Model(fit.design.formula, fit.survey, family=family).sample_prior(draws=2)
     assert next(iter(fit.parameters.data_vars)) == next(iter(prior.parameters.data_vars))
@@ -919,7 +905,6 @@ def test_a_sampled_fit_says_how_and_has_the_variables_of_the_prior(run: Any):
         assert (fit.parameters["threshold"].diff("threshold_dim") > 0).all()
 
 
-@pytest.mark.slow
 def test_a_categorical_outcome_of_two_levels_has_the_posterior_of_the_family_bernoulli():
     data, _ = simulated("categorical")
     two = data.assign(y=np.where(data["y"] == "b", "b", "a"))

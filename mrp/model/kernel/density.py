@@ -4,12 +4,17 @@ With the unconstrained parameters q of one draw, one pass computes
 
     sd = exp(q_sd), E = diag(sd) L, L = Cholesky factor from partial correlations tanh(q / 2)
     U_g U_g' = (E E')^-1 + I_g
-    phi = shift + T q_population                       (centred intercept, slopes)
+    phi = shift + T q_population                       (centred intercepts, slopes)
     u_g = U_g^-T (U_g^-1 t_g + v_g),  t_g = h_g - C_g (phi - shift)
     eta_i = offset_i + sum over parts of (M c)[index_i],  c = (phi uncentred, all u)
 
 then the likelihood of eta, and the same steps backwards. M holds the distinct rows of each part, so
 that a respondent costs one look-up per part in each direction.
+
+Outcomes with levels need little more (`predictors`): the thresholds between ordered levels are
+intercepts, and a respondent has a row for each linear predictor that matters. Thresholds that rise
+are the first one and the logarithms of the gaps in phi. The effects that a group has on several
+linear predictors are one block, whose correlations are zero between them.
 
 The fourth line is what makes sampling easy. Given sd and L, the effects of a group have about the
 precision U U' and the mean (U U')^-1 t_g in the posterior, if I_g is the information that the
@@ -64,7 +69,11 @@ from mrp.model.kernel.arithmetic import (
     FAMILY,
     LINK,
     POPULATION,
-    INTERCEPT,
+    INTERCEPTS,
+    STRIDE,
+    PREDICTORS,
+    GAPS,
+    BINARY,
     AUXILIARY,
     BLOCKS,
     PARTS,
@@ -93,19 +102,21 @@ from mrp.model.kernel.arithmetic import (
     WORK,
     AT_G,
     AT_PHI,
+    AT_CENTERED,
     AT_G_PHI,
+    AT_GAPS,
     AT_VALUES,
     AT_ETA,
     AT_MEAN,
     AT_FOLLOWED,
     HEADER,
-) = range(40)
+) = range(46)
 
 # Fields of a block's description.
 (
     WIDTH,
     GROUPS,
-    CORRELATED,
+    TOGETHER,
     AT_SD,
     AT_PARTIAL,
     AT_EFFECT,
@@ -121,10 +132,13 @@ from mrp.model.kernel.arithmetic import (
 # A block's matrices (width, width) at the beginning of its piece of `work`; `G_` marks gradients.
 FACTOR, PARTIAL, REMAINING, ROOT, PRECISION, G_PRECISION, G_ROOT, G_FACTOR, MATRICES = range(9)
 
-SUCCESSES, POISSON, GAUSSIAN, NEGATIVE_BINOMIAL = range(4)
+SUCCESSES, POISSON, GAUSSIAN, NEGATIVE_BINOMIAL, CATEGORICAL, CUMULATIVE = range(6)
 IDENTITY, LOG, LOGIT, PROBIT, CLOGLOG = range(5)
 FLAT, NORMAL, STUDENT_T, CAUCHY, LAPLACE, EXPONENTIAL, GAMMA, INVERSE_GAMMA = range(8)
 ARGUMENTS = 3
+
+LOG_ROOT = 0.9189385332046727
+"""Logarithm of the square root of 2 pi."""
 
 EXACT = {"contract"}
 """Flags for arithmetic: `fast_exp` needs its roundings to stay where they are."""
@@ -143,11 +157,15 @@ def lay_out_work(ints: NDArray[np.int64], blocks: Sequence[list[int]]) -> None:
         (AT_G, coefficients),
         (AT_PHI, population),
         (AT_G_PHI, population),
+        (AT_GAPS, 2 * ints[GAPS]),
         (AT_VALUES, ints[DISTINCT]),
         (AT_ETA, n),
-        (AT_MEAN, n),
+        (AT_MEAN, 2 * n if ints[FAMILY] == CATEGORICAL else n),
     ):
         ints[position], size = size, size + length
+    ints[AT_CENTERED] = ints[AT_PHI]
+    if ints[GAPS]:
+        ints[AT_CENTERED], size = size, size + population
     for block in blocks:
         width, groups = block[WIDTH], block[GROUPS]
         # matrices, U^-1, s, w and a (width, width, groups) to work in
@@ -156,7 +174,7 @@ def lay_out_work(ints: NDArray[np.int64], blocks: Sequence[list[int]]) -> None:
     if ints[FOLLOWED] >= 0:
         width, groups = blocks[ints[FOLLOWED]][WIDTH], blocks[ints[FOLLOWED]][GROUPS]
         ints[AT_FOLLOWED] = size
-        size += 4 * population * population + (width * population + 1) * groups
+        size += 4 * population * population + width * (population + 1) * groups
     ints[WORK] = size
 
 
@@ -180,6 +198,13 @@ def _multiply(x, a, n):
     """x = x * a."""
     for i in range(n):
         x[i] *= a[i]
+
+
+@njit(**INNER)
+def _divide(x, value, n):
+    """x = x / value."""
+    for i in range(n):
+        x[i] /= value
 
 
 @njit(**INNER)
@@ -216,7 +241,7 @@ def _sum_of_logs(a, n):
 
 
 def _population(q, gradient, ints, index, floats, work):
-    """Centred intercept and slopes from q."""
+    """Centred intercept or thresholds, and slopes, from q."""
     p, phi = ints[POPULATION], after(work, ints[AT_PHI])
     for i in range(p):
         row = after(floats, ints[AT_TRANSFORM] + i * p)
@@ -227,10 +252,20 @@ def _population(q, gradient, ints, index, floats, work):
 
 @njit(**INNER)
 def _uncentre(phi, ints, floats, work):
-    """Uncentred intercept and slopes into c."""
-    _copy(work, phi, ints[POPULATION])
-    if ints[INTERCEPT]:  # its own mean is zero
-        work[0] -= _dot(after(floats, ints[AT_MEANS]), phi, ints[POPULATION])
+    """Uncentred intercepts or thresholds, and slopes, into c."""
+    p = ints[POPULATION]
+    _copy(work, phi, p)
+    for k in range(ints[INTERCEPTS]):  # their own means are zero
+        work[k * ints[STRIDE]] -= _dot(after(floats, ints[AT_MEANS] + k * p), phi, p)
+
+
+@njit(**INNER)
+def _uncentre_backward(g_phi, ints, floats, work):
+    """Begin the gradient by phi with that by c."""
+    p, g = ints[POPULATION], after(work, ints[AT_G])
+    _copy(g_phi, g, p)
+    for k in range(ints[INTERCEPTS]):
+        _add(g_phi, -g[k * ints[STRIDE]], after(floats, ints[AT_MEANS] + k * p), p)
 
 
 def _population_backward(q, gradient, ints, index, floats, work):
@@ -252,7 +287,7 @@ def _following(q, gradient, ints, index, floats, work):
     width, groups = block[WIDTH], block[GROUPS]
     inverse = after(work, block[AT_SCRATCH] + MATRICES * width * width)
     slope, curvature = after(floats, block[AT_SLOPE]), after(floats, ints[AT_CURVATURE])
-    scaled = after(upper, 4 * p * p + groups)  # U_g^-1 C_g
+    scaled = after(upper, 4 * p * p + width * groups)  # U_g^-1 C_g
     _fill(scaled, 0.0, width * p * groups)
     for k in range(width):
         for m in range(k, width):
@@ -269,8 +304,9 @@ def _following(q, gradient, ints, index, floats, work):
         for i in range(j, -1, -1):
             value = curvature[i * p + j]
             value -= _dot(after(scaled, i * length), after(scaled, j * length), length)
-            for k in range(j + 1, p):
-                value -= upper[i * p + k] * upper[j * p + k]
+            right = j + 1
+            rest = after(upper, j * p + right)
+            value -= _dot(after(upper, i * p + right), rest, p - right)
             upper[i * p + j] = math.sqrt(value) if i == j else value / upper[j * p + j]
     total = 0.0
     for i in range(p):
@@ -296,8 +332,8 @@ def _following_backward(q, gradient, ints, index, floats, work):
     upper = after(work, ints[AT_FOLLOWED])
     g_upper, square = after(upper, p * p), after(upper, 2 * p * p)
     g_curvature = after(upper, 3 * p * p)
-    moved = after(upper, 4 * p * p)
-    scaled = after(moved, groups)
+    moved, length = after(upper, 4 * p * p), width * groups
+    scaled = after(moved, length)
 
     for i in range(p - 1, -1, -1):
         for k in range(i + 1, p):
@@ -317,15 +353,14 @@ def _following_backward(q, gradient, ints, index, floats, work):
             for m in range(k):
                 above = after(inverse, (m * width + k) * groups)
                 _add_product(own, 1.0, after(scaled, (j * width + m) * groups), above, groups)
-    for k in range(width):
-        for j in range(p):
-            _fill(moved, 0.0, groups)
-            for i in range(p):
-                own = after(scaled, (i * width + k) * groups)
-                _add(moved, g_curvature[i * p + j], own, groups)
+    for j in range(p):
+        _fill(moved, 0.0, length)
+        for i in range(p):
+            _add(moved, g_curvature[i * p + j], after(scaled, i * length), length)
+        for k in range(width):
             for m in range(width):
                 other = after(scaled, (j * width + m) * groups)
-                g_precision[k * width + m] += _dot(moved, other, groups)
+                g_precision[k * width + m] += _dot(after(moved, k * groups), other, groups)
     return 0.0
 
 
@@ -335,28 +370,52 @@ def _root_backward(upper, g_upper, work, g_square, n):
 
     With Phi the upper triangle, its diagonal halved: sym(U^-T Phi(U' g) U^-1).
     """
+    _fill(work, 0.0, n * n)
     for i in range(n):
-        for j in range(n):
-            value = 0.0
-            if i <= j:
-                for k in range(i + 1):
-                    value += upper[k * n + i] * g_upper[k * n + j]
-                if i == j:
-                    value *= 0.5
-            work[i * n + j] = value
-    for j in range(n):  # U^-T from the left
-        for i in range(n):
-            for k in range(i):
-                work[i * n + j] -= upper[k * n + i] * work[k * n + j]
-            work[i * n + j] /= upper[i * n + i]
+        at = i * n + i
+        for k in range(i + 1):
+            _add(after(work, at), upper[k * n + i], after(g_upper, k * n + i), n - i)
+        work[at] *= 0.5
+    for i in range(n):  # U^-T from the left
+        own = after(work, i * n)
+        for k in range(i):
+            _add(own, -upper[k * n + i], after(work, k * n), n)
+        _divide(own, upper[i * n + i], n)
     for i in range(n):  # U^-1 from the right
-        for j in range(n):
-            for k in range(j):
-                work[i * n + j] -= work[i * n + k] * upper[k * n + j]
-            work[i * n + j] /= upper[j * n + j]
+        own = after(work, i * n)
+        for k in range(n):
+            own[k] /= upper[k * n + k]
+            right = k + 1
+            _add(after(own, right), -own[k], after(upper, k * n + right), n - right)
     for i in range(n):
         for j in range(n):
             g_square[i * n + j] = 0.5 * (work[i * n + j] + work[j * n + i])
+
+
+def _rising(q, gradient, ints, index, floats, work):
+    """Thresholds that rise from phi, which has the first and the gaps' logarithms; log Jacobian."""
+    phi, gaps = after(work, ints[AT_PHI]), after(work, ints[AT_GAPS])
+    centered = after(work, ints[AT_CENTERED])
+    _copy(centered, phi, ints[POPULATION])
+    total = 0.0
+    for k in range(ints[GAPS]):
+        gaps[k] = math.exp(phi[k + 1])
+        centered[k + 1] = centered[k] + gaps[k]
+        total += phi[k + 1]
+    _uncentre(centered, ints, floats, work)
+    return total
+
+
+def _rising_backward(q, gradient, ints, index, floats, work):
+    """From the gradient by thresholds and gaps to that by phi."""
+    g_phi, gaps = after(work, ints[AT_G_PHI]), after(work, ints[AT_GAPS])
+    g_gaps = after(gaps, ints[GAPS])
+    above = 0.0
+    for k in range(ints[GAPS] - 1, -1, -1):
+        above += g_phi[k + 1]
+        g_phi[k + 1] = gaps[k] * (above + g_gaps[k]) + 1.0
+    g_phi[0] += above
+    return 0.0
 
 
 # --- priors ---------------------------------------------------------------------------------------
@@ -364,7 +423,8 @@ def _root_backward(upper, g_upper, work, g_square, n):
 
 def _priors(q, gradient, ints, index, floats, work):
     """Priors: population-level, auxiliary, then each block's standard deviations."""
-    p, phi, g_phi = ints[POPULATION], after(work, ints[AT_PHI]), after(work, ints[AT_G_PHI])
+    p, phi, g_phi = ints[POPULATION], after(work, ints[AT_CENTERED]), after(work, ints[AT_G_PHI])
+    _uncentre_backward(g_phi, ints, floats, work)
     total, prior = 0.0, p
     for i in range(p):
         arguments = after(floats, ints[AT_ARGUMENTS] + ARGUMENTS * i)
@@ -490,12 +550,12 @@ def _cholesky(q, block, work):
     remaining = after(work, REMAINING * square)
     _fill(factor, 0.0, square)
     for i in range(width):
-        rest = 1.0
+        first, rest = i - i % block[TOGETHER], 1.0
         for j in range(i):
             at = i * width + j
             remaining[at] = rest
             partial[at] = 0.0
-            if block[CORRELATED]:
+            if j >= first:
                 partial[at] = math.tanh(0.5 * q[pair])  # = 2 logistic(q) - 1
                 pair += 1
             factor[at] = partial[at] * math.sqrt(rest)
@@ -530,12 +590,11 @@ def _inverse_root(q, block, work):
 def _partial_prior(q, block, floats):
     """Beta(a, a) priors of the partial correlations on the logit scale."""
     total = 0.0
-    if block[CORRELATED]:
-        for pair in range(block[WIDTH] * (block[WIDTH] - 1) // 2):
-            raw = q[block[AT_PARTIAL] + pair]
-            # a (log b + log(1 - b)) with b = logistic(raw)
-            shape = floats[block[AT_SHAPE] + pair]
-            total -= shape * (abs(raw) + 2.0 * math.log1p(math.exp(-abs(raw))))
+    for pair in range(block[WIDTH] * (block[TOGETHER] - 1) // 2):
+        raw = q[block[AT_PARTIAL] + pair]
+        # a (log b + log(1 - b)) with b = logistic(raw)
+        shape = floats[block[AT_SHAPE] + pair]
+        total -= shape * (abs(raw) + 2.0 * math.log1p(math.exp(-abs(raw))))
     return total
 
 
@@ -612,10 +671,6 @@ def _solve_transposed(inverse, x, width, groups):
 
 def _effects_backward(q, gradient, ints, index, floats, work):
     """Carry the gradient of the effects back to v and phi, and to their precision."""
-    g, g_phi = after(work, ints[AT_G]), after(work, ints[AT_G_PHI])
-    _copy(g_phi, g, ints[POPULATION])
-    if ints[INTERCEPT]:
-        _add(g_phi, -g[0], after(floats, ints[AT_MEANS]), ints[POPULATION])
     for b in range(ints[BLOCKS]):
         block = after(ints, ints[AT_BLOCKS] + FIELDS * b)
         _effect_backward(gradient, block, ints, floats, work)
@@ -714,7 +769,7 @@ def _scale_backward(q, gradient, block, floats, work):
             g_factor[i * width + j] = value * sd
         gradient[block[AT_SD] + i] -= groups  # log |E| of every group
         g_factor[i * width + i] -= groups / factor[i * width + i]
-    if block[CORRELATED]:
+    if block[TOGETHER] > 1:
         _cholesky_backward(q, gradient, block, floats, work)
 
 
@@ -728,15 +783,17 @@ def _cholesky_backward(q, gradient, block, floats, work):
     for i in range(1, width):
         last = i * width + i
         g_rest = 0.5 * g_factor[last] / math.sqrt(remaining[last])
-        for j in range(i - 1, -1, -1):
+        first = i - i % block[TOGETHER]
+        for j in range(i - 1, first - 1, -1):
             r, rest = partial[i * width + j], remaining[i * width + j]
             root, by = math.sqrt(rest), g_factor[i * width + j]
             g_r = by * root - 2.0 * r * rest * g_rest
             g_rest = 0.5 * by * r / root + g_rest * (1.0 - r * r)
-            gradient[pair + j] += 0.5 * g_r * (1.0 - r * r)  # r = tanh(raw / 2)
+            at = pair + j - first
+            gradient[at] += 0.5 * g_r * (1.0 - r * r)  # r = tanh(raw / 2)
             # and the prior
-            gradient[pair + j] -= floats[block[AT_SHAPE] + pair + j - block[AT_PARTIAL]] * r
-        pair += i
+            gradient[at] -= floats[block[AT_SHAPE] + at - block[AT_PARTIAL]] * r
+        pair += i - first
 
 
 # --- rows -----------------------------------------------------------------------------------------
@@ -807,7 +864,7 @@ def _sum(values, n):
 
 
 def _successes_logit(q, gradient, ints, index, floats, work):
-    n, eta = ints[ROWS], after(work, ints[AT_ETA])
+    n, eta = ints[BINARY], after(work, ints[AT_ETA])
     y, m = after(floats, ints[AT_OUTCOME]), after(floats, ints[AT_TRIALS])
     total = 0.0
     for i in range(n):
@@ -821,7 +878,7 @@ def _successes_logit(q, gradient, ints, index, floats, work):
 
 
 def _successes_probit(q, gradient, ints, index, floats, work):
-    n, eta = ints[ROWS], after(work, ints[AT_ETA])
+    n, eta = ints[BINARY], after(work, ints[AT_ETA])
     y, m = after(floats, ints[AT_OUTCOME]), after(floats, ints[AT_TRIALS])
     total = 0.0
     for i in range(n):
@@ -841,11 +898,11 @@ def _log_ndtr(x):
     # the tail's continued fraction
     z = -x
     ratio = z + 1.0 / (z + 2.0 / (z + 3.0 / (z + 4.0 / (z + 5.0 / z))))
-    return -0.5 * x * x - 0.9189385332046727 - math.log(ratio), ratio
+    return -0.5 * x * x - LOG_ROOT - math.log(ratio), ratio
 
 
 def _successes_cloglog(q, gradient, ints, index, floats, work):
-    n, eta = ints[ROWS], after(work, ints[AT_ETA])
+    n, eta = ints[BINARY], after(work, ints[AT_ETA])
     y, m = after(floats, ints[AT_OUTCOME]), after(floats, ints[AT_TRIALS])
     total = 0.0
     for i in range(n):
@@ -951,6 +1008,130 @@ def _by_predictor(ints, work):
         _multiply(after(work, ints[AT_ETA]), after(work, ints[AT_MEAN]), ints[ROWS])
 
 
+# --- likelihood of outcomes with levels -----------------------------------------------------------
+
+
+def _categorical(q, gradient, ints, index, floats, work):
+    """Levels by their log odds against the first, which lie level after level."""
+    n = ints[ROWS] // ints[PREDICTORS]
+    y, m = after(floats, ints[AT_OUTCOME]), after(floats, ints[AT_TRIALS])
+    top = after(work, ints[AT_MEAN])
+    odds = after(top, n)
+    _fill(top, 0.0, n)
+    for k in range(ints[PREDICTORS]):
+        eta = after(work, ints[AT_ETA] + k * n)
+        for i in range(n):
+            top[i] = max(top[i], eta[i])
+    for i in range(n):
+        odds[i] = fast_exp(-top[i])
+    total = 0.0
+    for k in range(ints[PREDICTORS]):
+        eta, own = after(work, ints[AT_ETA] + k * n), after(y, k * n)
+        for i in range(n):
+            h = eta[i]
+            e = fast_exp(h - top[i])
+            total = in_any_order(total, own[i] * h)
+            eta[i] = e
+            odds[i] += e
+    for i in range(n):
+        total = in_any_order(total, -m[i] * (top[i] + fast_log(odds[i])))
+        odds[i] = m[i] / odds[i]
+    for k in range(ints[PREDICTORS]):
+        eta, own = after(work, ints[AT_ETA] + k * n), after(y, k * n)
+        for i in range(n):
+            eta[i] = own[i] - eta[i] * odds[i]
+    return total
+
+
+# The lowest level is a success, the highest a failure: `BINARY` rows, which come first. The others
+# have the probability F(h + gap) - F(h), run after run, where h is that of the lower threshold.
+
+
+def _between_logit(q, gradient, ints, index, floats, work):
+    """F(h + gap) (1 - F(h)) (1 - exp(-gap))."""
+    eta, m = after(work, ints[AT_ETA]), after(floats, ints[AT_TRIALS])
+    gaps, ends = after(work, ints[AT_GAPS]), after(index, ints[AT_RUN_ENDS])
+    g_gaps = after(gaps, ints[GAPS])
+    total = 0.0
+    for k in range(ints[GAPS]):
+        gap, respondents, slope = gaps[k], 0.0, 0.0
+        for i in range(ends[k + 1], ends[k + 2]):
+            low, high = eta[i], eta[i] + gap
+            e_low, e_high = fast_exp(-abs(low)), fast_exp(-abs(high))
+            inverse_low, inverse_high = 1.0 / (1.0 + e_low), 1.0 / (1.0 + e_high)
+            below = inverse_low if low >= 0.0 else e_low * inverse_low
+            above = inverse_high if high <= 0.0 else e_high * inverse_high
+            logs = max(low, 0.0) + max(-high, 0.0) + fast_log1p(e_low) + fast_log1p(e_high)
+            total = in_any_order(total, -m[i] * logs)
+            respondents = in_any_order(respondents, m[i])
+            slope = in_any_order(slope, m[i] * above)
+            eta[i] = m[i] * (above - below)
+        total += respondents * math.log(-math.expm1(-gap))
+        g_gaps[k] = slope + respondents / math.expm1(gap)
+    return total
+
+
+def _between_probit(q, gradient, ints, index, floats, work):
+    eta, m = after(work, ints[AT_ETA]), after(floats, ints[AT_TRIALS])
+    gaps, ends = after(work, ints[AT_GAPS]), after(index, ints[AT_RUN_ENDS])
+    g_gaps = after(gaps, ints[GAPS])
+    total = 0.0
+    for k in range(ints[GAPS]):
+        g_gaps[k] = 0.0
+        for i in range(ends[k + 1], ends[k + 2]):
+            log_p, by_low, by_high = _between_ndtr(eta[i], gaps[k])
+            total += m[i] * log_p
+            g_gaps[k] += m[i] * by_high
+            eta[i] = m[i] * by_low
+    return total
+
+
+@njit(**INNER)
+def _between_ndtr(h, gap):
+    """log(F(h + gap) - F(h)), its derivatives by h and by gap."""
+    middle = h + 0.5 * gap
+    # in the lower tail, where F has all digits: mirrored if need be
+    low, high = -abs(middle) - 0.5 * gap, -abs(middle) + 0.5 * gap
+    if gap * (1.0 + abs(middle)) < 0.01:  # by series, as the two F have the first digits in common
+        square, step = middle * middle, gap * gap / 24.0
+        series = step * (square - 1.0)
+        series += 0.3 * step * step * ((square - 6.0) * square + 3.0)
+        log_p = math.log(gap) - 0.5 * square - LOG_ROOT + math.log1p(series)
+    else:
+        log_high, _ = _log_ndtr(high)
+        log_low, _ = _log_ndtr(low)
+        log_p = log_high + math.log(-math.expm1(log_low - log_high))
+    # the densities at the nearer and the farther end, relative to the probability
+    near = math.exp(-0.5 * high * high - LOG_ROOT - log_p)
+    drop = -math.expm1(-gap * abs(middle))
+    if middle > 0.0:
+        return log_p, -near * drop, near * (1.0 - drop)
+    return log_p, near * drop, near
+
+
+def _between_cloglog(q, gradient, ints, index, floats, work):
+    """exp(-rate) (1 - exp(-more)), where the rates exp(h) of the thresholds differ by `more`."""
+    eta, m = after(work, ints[AT_ETA]), after(floats, ints[AT_TRIALS])
+    gaps, ends = after(work, ints[AT_GAPS]), after(index, ints[AT_RUN_ENDS])
+    g_gaps = after(gaps, ints[GAPS])
+    total = 0.0
+    for k in range(ints[GAPS]):
+        gap, slope = gaps[k], 0.0
+        growth = math.expm1(gap)
+        log_growth = math.log(growth)
+        for i in range(ends[k + 1], ends[k + 2]):
+            rate = math.exp(eta[i])
+            more = min(rate * growth, 1000.0)  # beyond, the probability is exp(-rate)
+            log_p, share = eta[i] + log_growth - 0.5 * more, 1.0 - 0.5 * more
+            if more > 1e-9:
+                log_p, share = math.log(-math.expm1(-more)), more / math.expm1(more)
+            total += m[i] * (log_p - rate)
+            slope += m[i] * share
+            eta[i] = m[i] * (share - rate)
+        g_gaps[k] = slope / -math.expm1(-gap)
+    return total
+
+
 # --- entry points ---------------------------------------------------------------------------------
 
 DOUBLES, LONGS, INTS = (types.CPointer(t) for t in (types.double, types.int64, types.int32))
@@ -964,27 +1145,46 @@ SUCCESSES_BY_LINK = {
     PROBIT: _successes_probit,
     CLOGLOG: _successes_cloglog,
 }
-OTHERS = {POISSON: _poisson, GAUSSIAN: _gaussian, NEGATIVE_BINOMIAL: _negative_binomial}
+BETWEEN_BY_LINK = {
+    LOGIT: _between_logit,
+    PROBIT: _between_probit,
+    CLOGLOG: _between_cloglog,
+}
+OTHERS = {
+    POISSON: _poisson,
+    GAUSSIAN: _gaussian,
+    NEGATIVE_BINOMIAL: _negative_binomial,
+    CATEGORICAL: _categorical,
+}
 
 
 def data_of(
     ints: NDArray[np.int64], index: NDArray[np.int32], floats: NDArray[np.float64]
 ) -> NDArray[np.int64]:
     """The array that the entry points get; compiles those stages that the model needs."""
-    family, link = int(ints[FAMILY]), int(ints[LINK])
-    likelihood = SUCCESSES_BY_LINK[link] if family == SUCCESSES else OTHERS[family]
-    to_phi, from_phi = _population, _population_backward
+    to_phi, from_phi = [_population], [_population_backward]
     if ints[FOLLOWED] >= 0:
-        to_phi, from_phi = _following, _following_backward
-    forward = [_scales, to_phi, _effects]
-    others = [_rows, likelihood, _rows_backward, _effects_backward, _priors, from_phi]
+        to_phi, from_phi = [_following], [_following_backward]
+    rising, rising_backward = ([_rising], [_rising_backward]) if ints[GAPS] else ([], [])
+    forward = [*to_phi, *rising]
+    others = [_rows, *_likelihood(ints), _rows_backward, _priors, *rising_backward]
     if ints[BLOCKS]:
-        others.append(_scales_backward)
+        forward = [_scales, *forward, _effects]
+        others += [_effects_backward, *from_phi, _scales_backward]
     else:
-        forward = [to_phi]
+        others += from_phi
     stages = [_compiled(stage).address for stage in forward + others]
     arrays = [array.ctypes.data for array in (ints, index, floats)]
     return np.array([*arrays, len(forward), len(stages), *stages])
+
+
+def _likelihood(ints: NDArray[np.int64]) -> list[Any]:
+    """The stages of a family's likelihood."""
+    family, link = int(ints[FAMILY]), int(ints[LINK])
+    if family not in (SUCCESSES, CUMULATIVE):
+        return [OTHERS[family]]
+    between = [BETWEEN_BY_LINK[link]] if ints[GAPS] else []
+    return [SUCCESSES_BY_LINK[link], *between]
 
 
 @cache

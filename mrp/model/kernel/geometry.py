@@ -14,10 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrp.design import Design
+from mrp.levels import NO_LEVELS, LevelParameters
 from mrp.links import Link
 from mrp.model.collapse import Observed
 from mrp.model.families import Family
-from mrp.model.kernel.layout import Conditional, Geometry, places_of, population_means
+from mrp.model.kernel.layout import Conditional, Geometry, population_means
+from mrp.model.kernel.places import places_of
+from mrp.model.kernel.predictors import Loadings, loadings, sign_of
+from mrp.model.kernel.working import Working, start, working
 from mrp.model.priors import Prior, Priors
 
 Floats = NDArray[np.float64]
@@ -39,6 +43,8 @@ LEAST_LEFT = 1e-6
 """Least share of a coefficient's information that is left when effects are all but free."""
 LEAST_SHARE = 1e-3
 """Least share of its information that a direction of the coefficients keeps after the effects."""
+LEAST_GAP, LEAST_KEPT = 1e-3, 0.1
+"""Least gap between thresholds that rise, and least share of it that is left after one round."""
 
 
 @dataclass
@@ -48,101 +54,145 @@ class _State:
     phi: Floats
     effects: list[Floats]
     covariances: list[Floats]
-    dispersion: float
 
 
 @dataclass(frozen=True)
-class _Working:
-    """Score and information of each row's linear predictor."""
+class _Columns:
+    """The columns of a model: population-level, and those of each block with each row's group."""
 
-    score: Floats
-    weight: Floats
+    population: Loadings
+    blocks: list[Loadings]
+    index: list[NDArray[np.int64]]
+    precision: Floats
+    """About how strongly the priors hold the population-level coefficients."""
 
 
 def choose(
-    design: Design, observed: Observed, priors: Priors, family: Family, link: Link
+    design: Design,
+    observed: Observed,
+    priors: Priors,
+    family: Family,
+    link: Link,
+    by_level: LevelParameters = NO_LEVELS,
 ) -> Geometry:
     """Find a geometry for a model.
 
     Parameters
     ----------
-    design, observed, priors, family, link
+    design, observed, priors, family, link, by_level
         The model.
     """
     rows = observed.rows
-    columns = rows.population() - population_means(design, observed, priors)
-    precision, location = _prior_precision(design, priors)
-    index = [rows.groups[block.factor] for block in design.blocks]
-    loadings = [rows.effects(block) for block in design.blocks]
+    means = population_means(design, observed, priors, by_level)
+    precision, location = _prior_precision(design, priors, by_level)
+    columns = _Columns(
+        loadings(rows.population() - means, by_level, thresholds=True),
+        [loadings(rows.effects(block), by_level) for block in design.blocks],
+        [rows.groups[block.factor] for block in design.blocks],
+        precision,
+    )
     sizes = [len(design.factors[block.factor].groups) for block in design.blocks]
     state = _State(
-        _start(design, observed, link),
-        [np.zeros((g, block.width)) for g, block in zip(sizes, design.blocks, strict=True)],
-        [np.eye(block.width) * 0.25 for block in design.blocks],
-        1.0,
+        start(design, observed, family, link, by_level),
+        [np.zeros((g, z.size)) for g, z in zip(sizes, columns.blocks, strict=True)],
+        [np.eye(z.size) * 0.25 for z in columns.blocks],
     )
 
-    def predictor() -> Floats:
-        eta = rows.offset() + columns @ state.phi
-        for g, z, u in zip(index, loadings, state.effects, strict=True):
-            eta = eta + (z * u[g]).sum(axis=1)
-        return eta
+    def now() -> Working:
+        eta = sign_of(by_level) * rows.offset()[:, None] + columns.population.times(state.phi)
+        for g, z, u in zip(columns.index, columns.blocks, state.effects, strict=True):
+            eta = eta + z.times(u[g])
+        return working(eta, observed, family, link)
 
-    working = _working(predictor(), observed, family, link, state)
+    around = now()
     for _ in range(ROUNDS):
-        hessian = (columns * working.weight[:, None]).T @ columns + np.diag(precision)
-        gradient = columns.T @ working.score - precision * (state.phi - location)
-        step = _limited(_solve(hessian, gradient), columns)
-        state.phi = state.phi + step
-        working = _working(predictor(), observed, family, link, state)
-        for b, (g, z) in enumerate(zip(index, loadings, strict=True)):
-            information = _information(g, z, z, working.weight, sizes[b])
-            score = _score(g, z, working.score, sizes[b])
+        hessian = _hessian(columns, around)
+        gradient = _gradient(columns.population, around) - precision * (state.phi - location)
+        step = _limited(_solve(hessian, gradient), columns.population)
+        state.phi = _risen(state.phi, state.phi + step, by_level)
+        around = now()
+        for b, (g, z) in enumerate(zip(columns.index, columns.blocks, strict=True)):
+            information = _information(g, z, z, around, sizes[b])
+            score = _score(g, z, around, sizes[b])
             inverse = np.linalg.pinv(state.covariances[b], hermitian=True)
             spread = np.linalg.inv(information + inverse)
             pull = score - state.effects[b] @ inverse
             state.effects[b] = state.effects[b] + np.einsum("gij,gj->gi", spread, pull)
             second = np.einsum("gi,gj->gij", state.effects[b], state.effects[b]) + spread
-            state.covariances[b] = _floored(second.mean(axis=0))
-            working = _working(predictor(), observed, family, link, state)
-    geometry = _geometry(design, family, state, working, columns, precision, index, loadings)
-    return replace(geometry, unsettled=_running_away(step, columns))
+            covariance = second.mean(axis=0) * _same_predictor(z.size, by_level)
+            state.covariances[b] = _floored(covariance)
+            around = now()
+    geometry = _geometry(design, family, by_level, state, around, columns)
+    return replace(geometry, unsettled=_running_away(step, columns.population))
 
 
-def _running_away(step: Floats, columns: Floats) -> int | None:
-    """The coefficient that moved most in the last round, if it moved the linear predictor much."""
-    if np.abs(columns @ step).max(initial=0.0) < SETTLED:
+def _risen(before: Floats, after: Floats, by_level: LevelParameters) -> Floats:
+    """Coefficients after a round, with thresholds that still rise where they must."""
+    if by_level.rising:
+        least = np.maximum(LEAST_KEPT * np.diff(before[: by_level.thresholds]), LEAST_GAP)
+        gaps = np.maximum(np.diff(after[: by_level.thresholds]), least)
+        after[1 : by_level.thresholds] = after[0] + gaps.cumsum()
+    return after
+
+
+def _same_predictor(size: int, by_level: LevelParameters) -> Floats:
+    """One for effects on the same linear predictor (size, size), which alone are correlated."""
+    width = size // by_level.predictors
+    return np.asarray(np.kron(np.eye(by_level.predictors), np.ones((width, width))))
+
+
+def _running_away(step: Floats, population: Loadings) -> int | None:
+    """The coefficient that moved most in the last round, if it moved a linear predictor much."""
+    if np.abs(population.times(step)).max(initial=0.0) < SETTLED:
         return None
-    return int(np.argmax(np.abs(step) * columns.std(axis=0)))
+    spread = np.zeros(population.size)
+    for columns, at in zip(population.columns, population.at, strict=True):
+        spread[at] = columns.std(axis=0)
+    return int(np.argmax(np.abs(step) * spread))
 
 
 def _geometry(
     design: Design,
     family: Family,
+    by_level: LevelParameters,
     state: _State,
-    working: _Working,
-    columns: Floats,
-    precision: Floats,
-    index: list[NDArray[np.int64]],
-    loadings: list[Floats],
+    around: Working,
+    columns: _Columns,
 ) -> Geometry:
     """The geometry around where the rounds ended."""
-    hessian = (columns * working.weight[:, None]).T @ columns + np.diag(precision)
+    shift, jacobian, extra = _by_gaps(state.phi, by_level)
+    hessian = jacobian.T @ _hessian(columns, around) @ jacobian + extra
     blocks, absorbed = [], []
-    for g, z, u, covariance in zip(index, loadings, state.effects, state.covariances, strict=True):
-        information = _information(g, z, z, working.weight, len(u))
-        score = _score(g, z, working.score, len(u)) + np.einsum("gij,gj->gi", information, u)
-        slope = _information(g, z, columns, working.weight, len(u))
+    for b, (g, z) in enumerate(zip(columns.index, columns.blocks, strict=True)):
+        u, covariance = state.effects[b], state.covariances[b]
+        information = _information(g, z, z, around, len(u))
+        score = _score(g, z, around, len(u)) + np.einsum("gij,gj->gi", information, u)
+        slope = _information(g, z, columns.population, around, len(u)) @ jacobian
         blocks.append(Conditional(information, score, slope))
         absorbed.append(_absorbed(blocks[-1], covariance))
     marginal = hessian - sum(absorbed, np.zeros_like(hessian))
     geometry = Geometry(
-        state.phi,
+        shift,
         _whitening(hessian, marginal),
         tuple(blocks),
-        _starting_point(design, family, state),
+        _starting_point(design, family, by_level, state, around),
     )
     return _following(geometry, hessian, absorbed)
+
+
+def _by_gaps(phi: Floats, by_level: LevelParameters) -> tuple[Floats, Floats, Floats]:
+    """Logarithms of gaps in place of thresholds that rise; phi's derivative by them; a Hessian.
+
+    The Hessian is what the Jacobian adds: a gap with n respondents has about the likelihood
+    ``gap^n exp(-c gap)``, and its logarithm the information n + 1 where its density is highest.
+    """
+    shift, jacobian, extra = phi.copy(), np.eye(len(phi)), np.zeros(len(phi))
+    if by_level.rising:
+        count = by_level.thresholds
+        gaps = np.diff(phi[:count])
+        shift[1:count], extra[1:count] = np.log(gaps), 1.0
+        jacobian[:count, :count] = np.tril(np.ones((count, count))) * np.array([1.0, *gaps])
+    return shift, jacobian, np.diag(extra)
 
 
 def _absorbed(block: Conditional, covariance: Floats) -> Floats:
@@ -187,17 +237,19 @@ def _largest_share(lost: Floats, information: Floats) -> float:
     return float(np.linalg.eigvalsh(inverse @ lost @ inverse.T)[-1])
 
 
-def _starting_point(design: Design, family: Family, state: _State) -> Floats:
+def _starting_point(
+    design: Design, family: Family, by_level: LevelParameters, state: _State, around: Working
+) -> Floats:
     """The point q where the rounds ended: all zero but for the logarithms of scales."""
-    places, dim, _ = places_of(design, family)
-    start = np.zeros(dim)
+    places, dim, _ = places_of(design, family, by_level)
+    point = np.zeros(dim)
     if family.auxiliary == "sigma":
-        start[len(state.phi)] = 0.5 * np.log(state.dispersion)
+        point[len(state.phi)] = 0.5 * np.log(around.dispersion)
     elif family.auxiliary == "alpha":
-        start[len(state.phi)] = -np.log(state.dispersion)
+        point[len(state.phi)] = -np.log(around.dispersion)
     for place, covariance in zip(places, state.covariances, strict=True):
-        start[place.sd : place.sd + place.block.width] = 0.5 * np.log(np.diag(covariance))
-    return start
+        point[place.sd : place.sd + place.width] = 0.5 * np.log(np.diag(covariance))
+    return point
 
 
 def _whitening(hessian: Floats, marginal: Floats) -> Floats:
@@ -214,21 +266,40 @@ def _whitening(hessian: Floats, marginal: Floats) -> Floats:
     return result
 
 
-def _information(
-    g: NDArray[np.int64], left: Floats, right: Floats, weight: Floats, groups: int
-) -> Floats:
-    """``sum_i w_i left_i right_i'`` over each group's rows (groups, k, l)."""
-    result = np.empty((groups, left.shape[1], right.shape[1]))
-    for k in range(left.shape[1]):
-        for j in range(right.shape[1]):
-            product = weight * left[:, k] * right[:, j]
-            result[:, k, j] = np.bincount(g, weights=product, minlength=groups)
+def _hessian(columns: _Columns, around: Working) -> Floats:
+    """Information about the population-level coefficients, with that of their priors."""
+    x, result = columns.population, np.diag(columns.precision)
+    for (j, k), weight in around.weight.items():
+        own = (x.columns[j] * weight[:, None]).T @ x.columns[k]
+        result[np.ix_(x.at[j], x.at[k])] += own
     return result
 
 
-def _score(g: NDArray[np.int64], z: Floats, score: Floats, groups: int) -> Floats:
-    columns = [np.bincount(g, weights=score * z[:, k], minlength=groups) for k in range(z.shape[1])]
-    return np.column_stack(columns)
+def _gradient(x: Loadings, around: Working) -> Floats:
+    result = np.zeros(x.size)
+    for k, (columns, at) in enumerate(zip(x.columns, x.at, strict=True)):
+        result[at] += columns.T @ around.score[:, k]
+    return result
+
+
+def _information(
+    g: NDArray[np.int64], left: Loadings, right: Loadings, around: Working, groups: int
+) -> Floats:
+    """``sum_i left_i' W_i right_i`` over each group's rows (groups, left.size, right.size)."""
+    result = np.zeros((groups, left.size, right.size))
+    for (j, k), weight in around.weight.items():
+        for m, a in zip(left.at[j], left.columns[j].T, strict=True):
+            for n, b in zip(right.at[k], right.columns[k].T, strict=True):
+                result[:, m, n] += np.bincount(g, weights=weight * a * b, minlength=groups)
+    return result
+
+
+def _score(g: NDArray[np.int64], z: Loadings, around: Working, groups: int) -> Floats:
+    result = np.zeros((groups, z.size))
+    for k, (columns, at) in enumerate(zip(z.columns, z.at, strict=True)):
+        for m, a in zip(at, columns.T, strict=True):
+            result[:, m] += np.bincount(g, weights=around.score[:, k] * a, minlength=groups)
+    return result
 
 
 def _solve(matrix: Floats, vector: Floats) -> Floats:
@@ -243,8 +314,8 @@ def _ridged(matrix: Floats, share: float) -> Floats:
     return result
 
 
-def _limited(step: Floats, columns: Floats) -> Floats:
-    largest = np.abs(columns @ step).max(initial=0.0)
+def _limited(step: Floats, population: Loadings) -> Floats:
+    largest = np.abs(population.times(step)).max(initial=0.0)
     return step * min(1.0, LARGEST_STEP / largest) if largest else step
 
 
@@ -257,41 +328,18 @@ def _floored(covariance: Floats) -> Floats:
     return np.asarray(tamed * np.outer(sd, sd))
 
 
-def _start(design: Design, observed: Observed, link: Link) -> Floats:
-    """Coefficients zero; the intercept where the average outcome is."""
-    phi = np.zeros(sum(term.width for term in design.terms))
-    if design.has_intercept:
-        phi[0] = _linked(observed, link)
-    return phi
-
-
-def _linked(observed: Observed, link: Link) -> float:
-    from scipy.special import ndtri
-
-    trials = observed.trials.sum()
-    if link in ("logit", "probit", "cloglog"):
-        p = (observed.y.sum() + 0.5) / (trials + 1.0)
-        by_link = {
-            "logit": np.log(p / (1 - p)),
-            "probit": ndtri(p),
-            "cloglog": np.log(-np.log1p(-p)),
-        }
-        return float(by_link[link])
-    return float(np.log(max(_mean(observed), 1e-3)) if link == "log" else _mean(observed))
-
-
-def _mean(observed: Observed) -> float:
-    return float(observed.mean(observed.y[:, None])[0])
-
-
-def _prior_precision(design: Design, priors: Priors) -> tuple[Floats, Floats]:
-    """About how strongly, and to where, the priors pull the population-level coefficients."""
+def _prior_precision(
+    design: Design, priors: Priors, by_level: LevelParameters
+) -> tuple[Floats, Floats]:
+    """About how strongly, and to where, the priors pull thresholds and coefficients."""
+    entries = [(priors.threshold, by_level.thresholds)] if priors.threshold else []
+    entries += by_level.predictors * [
+        (priors.population[term.name], term.width) for term in design.terms
+    ]
     precision, location = [np.zeros(0)], [np.zeros(0)]
-    for term in design.terms:
-        prior = priors.population[term.name]
-        scale, center = _scale(prior), prior.values.get("mu", np.zeros(()))
-        precision.append(np.broadcast_to(1.0 / scale**2, (term.width,)))
-        location.append(np.broadcast_to(center, (term.width,)))
+    for prior, width in entries:
+        precision.append(np.broadcast_to(1.0 / _scale(prior) ** 2, (width,)))
+        location.append(np.broadcast_to(prior.values.get("mu", np.zeros(())), (width,)))
     return np.concatenate(precision), np.concatenate(location)
 
 
@@ -300,46 +348,3 @@ def _scale(prior: Prior) -> Floats:
     flat: Floats = np.asarray(np.inf)
     scale: Floats = values.get("sigma", values.get("b", values.get("beta", flat)))
     return scale
-
-
-def _working(
-    eta: Floats, observed: Observed, family: Family, link: Link, state: _State
-) -> _Working:
-    """Score and expected information of each row's linear predictor."""
-    from mrp.links import inverse
-
-    n = observed.trials if family.name in ("bernoulli", "binomial") else observed.count
-    mean = inverse(link)(eta.copy())
-    slope = _slope(eta, mean, link)
-    total = observed.y if family.name in ("bernoulli", "binomial", "poisson") else n * observed.y
-    if family.name in ("bernoulli", "binomial"):
-        mean = np.clip(mean, 1e-10, 1 - 1e-10)
-        variance = mean * (1 - mean)
-    elif family.name == "gaussian":
-        squares = observed.within.sum() + (n * (observed.y - mean) ** 2).sum()
-        state.dispersion = max(float(squares / n.sum()), 1e-12)
-        variance = np.full(len(eta), state.dispersion)
-    else:
-        mean = np.maximum(mean, 1e-8)
-        variance = mean
-        if family.name == "negativebinomial":
-            extra = (n * ((observed.y - mean) ** 2 - mean) / mean**2).sum() / n.sum()
-            state.dispersion = float(np.clip(extra, 1e-3, 1e3))
-            variance = mean + state.dispersion * mean**2
-    return _Working((total - n * mean) * slope / variance, n * slope**2 / variance)
-
-
-def _slope(eta: Floats, mean: Floats, link: Link) -> Floats:
-    """Derivative of the mean by the linear predictor."""
-    if link == "identity":
-        return np.ones(len(eta))
-    if link == "log":
-        return np.maximum(mean, 1e-8)
-    if link == "logit":
-        return np.maximum(mean * (1 - mean), 1e-10)
-    if link == "probit":
-        density: Floats = np.exp(-0.5 * eta**2) / np.sqrt(2 * np.pi)
-        return np.maximum(density, 1e-10)
-    capped = np.minimum(eta, 30.0)
-    slope: Floats = np.maximum(np.exp(capped - np.exp(capped)), 1e-10)
-    return slope

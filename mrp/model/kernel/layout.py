@@ -17,11 +17,15 @@ from mrp.coefficients import (
     labelled,
     number_of,
 )
-from mrp.design import Block, Design, DesignRows, Term, unique_rows
+from mrp.design import Design
+from mrp.levels import NO_LEVELS, THRESHOLD, THRESHOLD_DIM, LevelParameters
 from mrp.links import Link
 from mrp.model.collapse import Observed
 from mrp.model.families import Family
 from mrp.model.kernel import density
+from mrp.model.kernel.parts import Part, in_order, parts_of, stacked
+from mrp.model.kernel.places import Place, places_of, population_size
+from mrp.model.kernel.predictors import Stack, sign_of, stack
 from mrp.model.priors import Prior, Priors
 
 Floats = NDArray[np.float64]
@@ -35,6 +39,9 @@ FAMILIES = {
     "poisson": density.POISSON,
     "gaussian": density.GAUSSIAN,
     "negativebinomial": density.NEGATIVE_BINOMIAL,
+    "categorical": density.CATEGORICAL,
+    "cumulative": density.CUMULATIVE,
+    "sratio": density.SUCCESSES,
 }
 LINKS: dict[Link, int] = {
     "identity": density.IDENTITY,
@@ -60,25 +67,6 @@ PRIORS = {
 """The kernel's code of each prior, and which argument goes where; None: a location of zero."""
 
 _NONE: NDArray[Any] = np.zeros(0)
-FEW = 1024
-"""Population-level terms with up to so many distinct rows are looked up together."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where one block's parameters are among q, and its effects among the coefficients."""
-
-    block: Block
-    groups: int
-    sd: int
-    partial: int
-    effect: int
-    coefficient: int
-
-    @property
-    def pairs(self) -> int:
-        """Number of correlations."""
-        return self.block.width * (self.block.width - 1) // 2 if self.block.correlated else 0
 
 
 @dataclass(frozen=True)
@@ -107,7 +95,8 @@ class Geometry:
     Parameters
     ----------
     shift, transform
-        Centred intercept and slopes are ``shift + transform q`` (p,), (p, p),
+        Thresholds, centred intercepts and slopes are ``shift + transform q`` (p,), (p, p), with
+        the logarithms of gaps in place of all but the first of the thresholds that rise,
     followed, curvature
         or, with a block to follow (None: no block), ``shift + U'^-1 q`` where U U' is their
         precision given the block's standard deviations and correlations: `curvature` (p, p) is
@@ -141,13 +130,14 @@ class Packed:
     dim
         Length of q.
     population, coefficients
-        Number of population-level coefficients, and with the effects.
+        Number of thresholds and population-level coefficients, and with the effects.
     auxiliary
         Position of the auxiliary parameter's logarithm in q; None if there is none.
     places
         Where each block is.
     means
-        Means of the population-level columns over respondents (p,), zero for the intercept.
+        Means of the design's population-level columns over respondents (k,), zero for the
+        intercept.
     geometry
         How q relates to the parameters.
     """
@@ -175,20 +165,20 @@ class Packed:
         return density.data_of(self.ints, self.index, self.floats)
 
 
-def plain_geometry(design: Design, family: Family) -> Geometry:
+def plain_geometry(
+    design: Design, family: Family, by_level: LevelParameters = NO_LEVELS
+) -> Geometry:
     """The geometry of the PyMC graph: coefficients as they are, standardised effects."""
-    p = sum(term.width for term in design.terms)
-    blocks = []
-    for block in design.blocks:
-        groups, width = len(design.factors[block.factor].groups), block.width
-        blocks.append(
-            Conditional(
-                np.zeros((groups, width, width)),
-                np.zeros((groups, width)),
-                np.zeros((groups, width, p)),
-            )
+    places, dim, _ = places_of(design, family, by_level)
+    p = population_size(design, by_level)
+    blocks = [
+        Conditional(
+            np.zeros((place.groups, place.width, place.width)),
+            np.zeros((place.groups, place.width)),
+            np.zeros((place.groups, place.width, p)),
         )
-    dim = places_of(design, family)[1]
+        for place in places
+    ]
     return Geometry(np.zeros(p), np.eye(p), tuple(blocks), np.zeros(dim))
 
 
@@ -199,6 +189,7 @@ def pack(
     family: Family,
     link: Link,
     geometry: Geometry | None = None,
+    by_level: LevelParameters = NO_LEVELS,
 ) -> Packed:
     """Lay a model out for the kernel.
 
@@ -208,12 +199,15 @@ def pack(
         The model.
     geometry
         How to sample it; `plain_geometry` by default.
+    by_level
+        The parameters that levels of the outcome have.
     """
-    geometry = plain_geometry(design, family) if geometry is None else geometry
-    population = sum(term.width for term in design.terms)
-    places, dim, coefficients = places_of(design, family)
-    parts = sorted(_parts(design, observed.rows, places), key=lambda part: len(part.matrix))
-    order = _order(parts)
+    geometry = plain_geometry(design, family, by_level) if geometry is None else geometry
+    population = population_size(design, by_level)
+    places, dim, coefficients = places_of(design, family, by_level)
+    rows = stack(observed, family, by_level)
+    parts = stacked(parts_of(design, observed.rows, places, by_level), rows, by_level)
+    order = in_order(parts)
 
     ints, index, floats = _Packer(density.HEADER), _Packer(0), _Packer(0)
     header = ints.head
@@ -222,7 +216,9 @@ def pack(
     header[density.FAMILY] = FAMILIES[family.name]
     header[density.LINK] = LINKS[link]
     header[density.POPULATION] = population
-    header[density.INTERCEPT] = design.has_intercept
+    header[density.PREDICTORS] = by_level.predictors
+    header[density.GAPS] = by_level.thresholds - 1 if by_level.rising else 0
+    header[density.BINARY] = rows.binary
     header[density.AUXILIARY] = family.auxiliary is not None
     header[density.BLOCKS] = len(places)
     header[density.PARTS] = len(parts)
@@ -231,25 +227,28 @@ def pack(
     header[density.COEFFICIENTS] = coefficients
 
     _pack_parts(parts, order, header, index, floats)
-    _pack_outcome(observed, family, order, header, floats)
-    means = population_means(design, observed, priors)
+    _pack_outcome(observed, rows, order, header, floats)
+    header[density.AT_OFFSET] = floats.add(
+        sign_of(by_level) * observed.rows.offset()[rows.row[order]]
+    )
+    means = population_means(design, observed, priors, by_level)
+    _pack_intercepts(means, design, by_level, header, floats)
     header[density.AT_SHIFT] = floats.add(geometry.shift)
     header[density.AT_TRANSFORM] = floats.add(geometry.transform.ravel())
     followed = geometry.followed
     header[density.FOLLOWED] = -1 if followed is None else followed
     if geometry.curvature is not None:
         header[density.AT_CURVATURE] = floats.add(geometry.curvature.ravel())
-    header[density.AT_MEANS] = floats.add(means)
-    codes, arguments = _priors(design, priors, family)
+    codes, arguments = _priors(design, priors, family, by_level)
     header[density.AT_PRIORS] = ints.add(codes)
     header[density.AT_ARGUMENTS] = floats.add(arguments)
     descriptions = []
     for b, place in enumerate(places):
         conditional = geometry.blocks[b]
         own = [
-            place.block.width,
+            place.width,
             place.groups,
-            int(place.block.correlated),
+            place.together,
             place.sd,
             place.partial,
             place.effect,
@@ -290,102 +289,20 @@ class _Packer:
         return np.concatenate([self.head, *self.pieces, np.zeros(1)]).astype(dtype)
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Distinct rows of one addend of eta, their coefficients' columns, and each row's."""
-
-    matrix: Floats
-    columns: Ints
-    index: Ints
-
-
-def places_of(design: Design, family: Family) -> tuple[tuple[Place, ...], int, int]:
-    """Places of the blocks; length of q; number of coefficients."""
-    places = []
-    coefficient = sum(term.width for term in design.terms)
-    start = coefficient + (family.auxiliary is not None)
-    for block in design.blocks:
-        groups = len(design.factors[block.factor].groups)
-        partial = start + block.width
-        pairs = block.width * (block.width - 1) // 2 if block.correlated else 0
-        places.append(Place(block, groups, start, partial, partial + pairs, coefficient))
-        start = partial + pairs + block.width * groups
-        coefficient += block.width * groups
-    return tuple(places), start, coefficient
-
-
-def _parts(design: Design, rows: DesignRows, places: Sequence[Place]) -> list[_Part]:
-    parts = []
-    starts = np.cumsum([0, *(term.width for term in design.terms)])
-    for chosen in _split(design.terms, rows):
-        first, index = unique_rows(_keys(design.terms, chosen, rows), len(rows))
-        distinct = rows.take(first)
-        matrix = [design.terms[t].columns(distinct.values, len(distinct)) for t in chosen]
-        columns = [np.arange(starts[t], starts[t + 1]) for t in chosen]
-        parts.append(_Part(np.hstack(matrix), np.concatenate(columns), index))
-    for place in places:
-        first, index = unique_rows(rows.block_keys(place.block), len(rows))
-        parts.append(_block_part(place, rows.take(first), index))
-    if not parts:
-        parts.append(_Part(np.zeros((1, 0)), np.zeros(0, int), np.zeros(len(rows), int)))
-    return parts
-
-
-def _order(parts: Sequence[_Part]) -> Ints:
-    """Rows sorted by the first part, within that by the last, but never twice the same in a row.
-
-    Additions to the same sum would wait for each other.
-    """
-    first, last = parts[0].index, parts[-1].index
-    order = np.lexsort((last, first))
-    first, last = first[order], last[order]
-    starts = np.flatnonzero(np.diff(first * (last.max() + 1) + last, prepend=-1))
-    lengths = np.diff(starts, append=len(order))
-    occurrence = np.arange(len(order)) - np.repeat(starts, lengths)
-    return order[np.lexsort((last, occurrence, first))]
-
-
-def _block_part(place: Place, distinct: DesignRows, index: Ints) -> _Part:
-    """A block's distinct rows; columns differ between rows, so they are spelled out."""
-    group = distinct.groups[place.block.factor]
-    effects = place.coefficient + place.groups * np.arange(place.block.width)
-    return _Part(distinct.effects(place.block), group[:, None] + effects, index)
-
-
-def _split(terms: Sequence[Term], rows: DesignRows) -> list[list[int]]:
-    """Positions of the terms that are looked up together, and of those left over."""
-    if not terms:
-        return []
-    counts = [len(unique_rows(_keys(terms, [t], rows), len(rows))[0]) for t in range(len(terms))]
-    limit = max(FEW, len(rows) // 8)
-    together: list[int] = []
-    for t in np.argsort(counts, kind="stable"):
-        joint = [*together, int(t)]
-        if len(unique_rows(_keys(terms, joint, rows), len(rows))[0]) > limit:
-            break
-        together = joint
-    rest = [t for t in range(len(terms)) if t not in together]
-    return [sorted(chosen) for chosen in (together, rest) if chosen]
-
-
-def _keys(terms: Sequence[Term], chosen: Sequence[int], rows: DesignRows) -> list[Ints]:
-    names = {coding.component for t in chosen for coding in terms[t].codings}
-    return rows.keys_of(names)
-
-
 def _pack_parts(
-    parts: Sequence[_Part], order: Ints, header: Ints, index: _Packer, floats: _Packer
+    parts: Sequence[Part], order: Ints, header: Ints, index: _Packer, floats: _Packer
 ) -> None:
     """The parts' matrices as one sparse matrix, row by row, and the rows' look-ups."""
     base, look_ups, counts, columns, values = 0, [_NONE], [_NONE], [_NONE], [_NONE]
-    header[density.AT_RUN_ENDS] = index.add(np.cumsum(np.bincount(parts[0].index)))
+    runs = np.bincount(parts[0].index, minlength=len(parts[0].matrix))
+    header[density.AT_RUN_ENDS] = index.add(np.cumsum(runs))
     for part in parts:
         if base:
             look_ups.append(base + part.index[order])
         base += len(part.matrix)
         filled = part.matrix != 0
         counts.append(filled.sum(axis=1))
-        columns.append(np.broadcast_to(part.columns, part.matrix.shape)[filled])
+        columns.append(part.spelled_out[filled])
         values.append(part.matrix[filled])
     header[density.AT_INDEX] = index.add(np.concatenate(look_ups))
     header[density.AT_ROW_ENDS] = index.add(np.cumsum(np.concatenate(counts)))
@@ -394,41 +311,60 @@ def _pack_parts(
 
 
 def _pack_outcome(
-    observed: Observed, family: Family, order: Ints, header: Ints, floats: _Packer
+    observed: Observed, rows: Stack, order: Ints, header: Ints, floats: _Packer
 ) -> None:
-    header[density.AT_OUTCOME] = floats.add(observed.y[order])
-    successes = FAMILIES[family.name] == density.SUCCESSES
-    times = observed.trials if successes else observed.count
-    header[density.AT_TRIALS] = floats.add(times[order])
-    header[density.AT_OFFSET] = floats.add(observed.rows.offset()[order])
+    header[density.AT_OUTCOME] = floats.add(rows.y[order])
+    header[density.AT_TRIALS] = floats.add(rows.times[order])
     header[density.AT_TOTALS] = floats.add([observed.respondents, observed.within.sum()])
-    distinct, index = np.unique(observed.y, return_inverse=True)
-    respondents = np.bincount(index, weights=observed.count)
+    distinct, index = np.unique(rows.y, return_inverse=True)
+    respondents = np.bincount(index, weights=observed.count[rows.row])
     header[density.AT_COUNTS] = floats.add(np.concatenate([distinct, respondents]))
     header[density.COUNTS] = len(distinct)
 
 
-def population_means(design: Design, observed: Observed, priors: Priors) -> Floats:
+def _pack_intercepts(
+    means: Floats, design: Design, by_level: LevelParameters, header: Ints, floats: _Packer
+) -> None:
+    """Which coefficients take the means up, and by how much per unit of the others."""
+    if by_level.thresholds:
+        row = np.concatenate([np.zeros(by_level.thresholds), -means])
+        header[density.INTERCEPTS], header[density.STRIDE] = by_level.thresholds, 1
+        header[density.AT_MEANS] = floats.add(np.tile(row, by_level.thresholds))
+        return
+    if design.has_intercept:
+        header[density.INTERCEPTS] = by_level.predictors
+    header[density.STRIDE] = len(means)
+    header[density.AT_MEANS] = floats.add(np.kron(np.eye(by_level.predictors), means).ravel())
+
+
+def population_means(
+    design: Design, observed: Observed, priors: Priors, by_level: LevelParameters = NO_LEVELS
+) -> Floats:
     """Means of the population-level columns; zero where nothing is centred."""
+    centered = priors.centered and (design.has_intercept or by_level.thresholds)
     means = [
         observed.mean(term.columns(observed.rows.values, len(observed.rows)))
-        if priors.centered and design.has_intercept and term.kind != "intercept"
+        if centered and term.kind != "intercept"
         else np.zeros(term.width)
         for term in design.terms
     ]
     return np.concatenate(means) if means else np.zeros(0)
 
 
-def _priors(design: Design, priors: Priors, family: Family) -> tuple[Ints, Floats]:
+def _priors(
+    design: Design, priors: Priors, family: Family, by_level: LevelParameters
+) -> tuple[Ints, Floats]:
     """Codes and arguments: population-level, auxiliary, then each block's standard deviations."""
-    entries = [(priors.population[term.name], term.width) for term in design.terms]
+    entries = [(priors.threshold, by_level.thresholds)] if priors.threshold else []
+    entries += by_level.predictors * [
+        (priors.population[term.name], term.width) for term in design.terms
+    ]
     if family.auxiliary:
         entries.append((priors.auxiliary[family.auxiliary], 1))
-    entries += [
-        (priors.sd[block.variable(term)], term.width)
-        for block in design.blocks
-        for term in block.terms
-    ]
+    for block in design.blocks:
+        entries += by_level.predictors * [
+            (priors.sd[block.variable(term)], term.width) for term in block.terms
+        ]
     codes = [code for prior, width in entries for code in [PRIORS[prior.name][0]] * width]
     arguments = [_arguments(prior, width) for prior, width in entries]
     return np.asarray(codes, dtype=np.int64), np.concatenate([np.zeros(0), *arguments])
@@ -444,9 +380,9 @@ def _arguments(prior: Prior, width: int) -> Floats:
 
 def _beta_shapes(place: Place, concentration: float) -> Floats:
     """Shapes of the Beta priors of the partial correlations, as `graph._cholesky` has them."""
-    width = place.block.width
-    pairs = [(i, j) for i in range(width) for j in range(i)] if place.block.correlated else []
-    return np.array([concentration + (width - 2 - j) / 2 for _, j in pairs])
+    width = place.together
+    shapes = [concentration + (width - 2 - j) / 2 for i in range(width) for j in range(i)]
+    return np.tile(shapes, place.width // width)
 
 
 def coefficients_of(packed: Packed, draws: Floats) -> Floats:
@@ -457,7 +393,13 @@ def coefficients_of(packed: Packed, draws: Floats) -> Floats:
     return result
 
 
-def unpack(packed: Packed, design: Design, family: Family, draws: Floats) -> xr.Dataset:
+def unpack(
+    packed: Packed,
+    design: Design,
+    family: Family,
+    draws: Floats,
+    by_level: LevelParameters = NO_LEVELS,
+) -> xr.Dataset:
     """Name the parameters of draws of q (chains, draws, dim), as the graph would name them.
 
     Returns
@@ -468,50 +410,68 @@ def unpack(packed: Packed, design: Design, family: Family, draws: Floats) -> xr.
     q = np.ascontiguousarray(draws.reshape(chains * count, -1))
     values = coefficients_of(packed, q)
     found: dict[str, Named] = {}
+    start = by_level.thresholds
+    if start:
+        found[THRESHOLD] = ((THRESHOLD_DIM,), values[:, :start])
+    slopes = _by_coefficient(values[:, start : packed.population], by_level)
     start = 0
     for term in design.terms:
-        own = values[:, start : start + term.width]
+        own = slopes[:, start : start + term.width]
         start += term.width
-        found[term.name] = (dims_of(term), own if term.levels is not None else own[:, 0])
+        found[term.name] = (dims_of(term, by_level), own if term.levels is not None else own[:, 0])
     if packed.auxiliary is not None and family.auxiliary:
         found[family.auxiliary] = ((), np.exp(q[:, packed.auxiliary]))
     for b, place in enumerate(packed.places):
-        found |= _hyperparameters(place, number_of(design, b), q)
+        found |= _hyperparameters(place, number_of(design, b), q, by_level)
     for place in packed.places:
-        found |= _effects(place, values)
-    return labelled(design, found, chains, count)
+        found |= _effects(place, values, by_level)
+    return labelled(design, found, chains, count, by_level)
 
 
-def _hyperparameters(place: Place, number: int, q: Floats) -> dict[str, Named]:
-    block, width = place.block, place.block.width
-    sd = np.exp(q[:, place.sd : place.sd + width])
+def _by_coefficient(values: Floats, by_level: LevelParameters) -> Floats:
+    """Draws (draws, levels x k, …) level after level, as (draws, k, …) or (draws, k, levels, …)."""
+    if not by_level.shape:
+        return values
+    draws, _, *more = values.shape
+    return np.swapaxes(values.reshape(draws, *by_level.shape, -1, *more), 1, 2)
+
+
+def _hyperparameters(
+    place: Place, number: int, q: Floats, by_level: LevelParameters
+) -> dict[str, Named]:
+    block = place.block
+    sd = _by_coefficient(np.exp(q[:, place.sd : place.sd + place.width]), by_level)
     found: dict[str, Named] = {}
     start = 0
     for term in block.terms:
         own = sd[:, start : start + term.width]
         start += term.width
-        dims = effect_dims(block, term)[:-1]
-        found[f"{block.variable(term)}_sigma"] = (dims, own if dims else own[:, 0])
+        many = term.levels is not None
+        dims = effect_dims(block, term, by_level)[:-1]
+        found[f"{block.variable(term)}_sigma"] = (dims, own if many else own[:, 0])
     if block.correlated:
-        factor = _cholesky(q[:, place.partial : place.partial + place.pairs], width)
+        raw = q[:, place.partial : place.partial + place.pairs]
+        factor = _cholesky(raw.reshape(len(q) * place.predictors, -1), block.width)
         correlation = factor @ factor.transpose(0, 2, 1)
-        lower = np.tril_indices(width, -1)
+        lower = np.tril_indices(block.width, -1)
+        pairs = correlation[:, lower[0], lower[1]].reshape(len(q), -1)
         name = correlation_name(block.factor, number)
-        found[name] = ((f"{name}_dim",), correlation[:, lower[0], lower[1]])
+        found[name] = ((f"{name}_dim", *by_level.dims), _by_coefficient(pairs, by_level))
     return found
 
 
-def _effects(place: Place, values: Floats) -> dict[str, Named]:
-    block, width = place.block, place.block.width
-    own = values[:, place.coefficient : place.coefficient + width * place.groups]
-    own = own.reshape(len(values), width, place.groups)
+def _effects(place: Place, values: Floats, by_level: LevelParameters) -> dict[str, Named]:
+    block = place.block
+    own = values[:, place.coefficient : place.coefficient + place.width * place.groups]
+    own = _by_coefficient(own.reshape(len(values), place.width, place.groups), by_level)
     found: dict[str, Named] = {}
     start = 0
     for term in block.terms:
         part = own[:, start : start + term.width]
         start += term.width
         many = term.levels is not None
-        found[block.variable(term)] = (effect_dims(block, term), part if many else part[:, 0])
+        dims = effect_dims(block, term, by_level)
+        found[block.variable(term)] = (dims, part if many else part[:, 0])
     return found
 
 
