@@ -737,7 +737,13 @@ def test_request_is_json_for_people(instant, tmp_path):
 
 def test_numbers_do_not_depend_on_the_number_of_processes():
     frame = FRAME.copy()  # functions bring along what they use
-    estimands = {"states": lambda fit: mrp.poststratify(fit, frame, by="state", wts="n")}
+    new = frame[:2].assign(state="elsewhere")
+    estimands = {
+        "states": lambda fit: mrp.poststratify(fit, frame, by="state", wts="n"),
+        "new": lambda fit, seed: mrp.poststratify(
+            fit, new, wts="n", new_levels="gaussian", seed=seed
+        ),
+    }
     options = {"surveys": 4, "draws": 60, "tune": 60, "rank_draws": 19}
     here, there = (mrp.recover(made(), estimands, **options, processes=n).table for n in (1, 2))
     assert here["failure"].isna().all()
