@@ -253,7 +253,7 @@ class Model:
         ``prior`` is its prior as it is written; ``source`` is what that was given under ("b",
         "age", "gender[Woman]", "sd(state)"), or whose default it is; defaults are written with
         four digits. Coefficients that every level of an unordered outcome has are in one row.
-        ``note`` says of the intercept or the thresholds if their prior is that of centred
+        ``note`` is "centred" for an intercept or thresholds whose prior is that of centred
         predictors.
 
         Examples
@@ -263,10 +263,10 @@ class Model:
         >>> priors = mrp.priors(b="normal(0, 0.2)", sd={"state": "exponential(2)"})
         >>> formula = "defund ~ military + (1 | state)"
         >>> mrp.Model(formula, survey, family="bernoulli", priors=priors).prior_summary()
-                       parameter           prior                   note         source
-        0              Intercept  normal(0, 1.5)  of centred predictors  bambi default
-        1               military  normal(0, 0.2)                                     b
-        2  sd(Intercept | state)  exponential(2)                             sd(state)
+                       parameter           prior     note         source
+        0              Intercept  normal(0, 1.5)  centred  bambi default
+        1               military  normal(0, 0.2)                       b
+        2  sd(Intercept | state)  exponential(2)               sd(state)
         """
         return prior_table.summary(self._priors, self._design)
 

@@ -15,7 +15,7 @@ from mrp.model.prior_defaults import DEFAULTS, Path, Priors, default_source, gro
 from mrp.model.prior_resolution import cor_path, sd_path, slope_path
 
 DEFAULT_SOURCES = tuple(default_source(name) for name in DEFAULTS)
-CENTRED = "of centred predictors"
+CENTRED = "centred"
 """Note on an intercept or thresholds whose prior is on their value at the predictors' means."""
 
 

@@ -84,7 +84,8 @@ def panels(rows: Sequence[Row]) -> list[Panel]:
 
 def _panel(rows: Sequence[Row]) -> Panel:
     prior, width, written = rows[0].prior, rows[0].width, rows[0].written
-    parameters = tuple(f"{row.parameter} {row.note}".rstrip() for row in rows)
+    note = f" ({rows[0].note})" if rows[0].note else ""
+    parameters = tuple(f"{row.parameter}{note}" for row in rows)
     limits = LIMITS[prior.distribution.support]
     if not prior.proper:
         return Panel(written, parameters, np.zeros(0), np.zeros(0), 0.0, limits)

@@ -217,7 +217,7 @@ def test_a_model_of_other_data_or_another_outcome_keeps_the_switch(people: pd.Da
 @pytest.mark.parametrize(
     ("formula", "centered", "note"),
     [
-        ("y ~ x", True, "of centred predictors"),
+        ("y ~ x", True, "centred"),
         ("y ~ x", False, ""),
         ("y ~ (1 | state)", True, ""),
     ],
@@ -231,7 +231,7 @@ def test_the_table_of_priors_says_which_intercept_is_meant(
 
 def test_thresholds_have_the_note_too(people: pd.DataFrame):
     table = Model("k ~ x", people, family="cumulative").prior_summary()
-    assert table["note"].tolist() == [*["of centred predictors"] * 2, ""]
+    assert table["note"].tolist() == [*["centred"] * 2, ""]
 
 
 def test_the_formula_of_brms_for_it_is_refused_with_the_switch(people: pd.DataFrame):

@@ -133,7 +133,7 @@ def model(people: pd.DataFrame) -> mrp.Model:
 def test_panels_are_drawn_as_they_are(model: mrp.Model):
     axes = model.plot_priors()
     assert [(ax.get_title(loc="left"), ax.get_xlabel()) for ax in axes] == [
-        ("Intercept of centred predictors", "normal(0, 1.5)"),
+        ("Intercept (centred)", "normal(0, 1.5)"),
         ("age[mid]", "normal(0, 1)"),
         ("age[old]", "normal(0, 2)"),
         ("x, z", "flat()"),
