@@ -588,6 +588,22 @@ def test_interruption_before_the_first_survey_keeps_nothing(instant):
         recovered(estimands={"nation": Interrupting(1)})
 
 
+def test_interruption_before_the_first_draw_is_no_failure_of_the_survey(
+    instant, monkeypatch, tmp_path
+):
+    whole = Model.sample
+
+    def sample(self, **options):
+        if len(instant) == 2:
+            raise SamplingInterrupted("Sampling was interrupted before the first draw.")
+        return whole(self, **options)
+
+    monkeypatch.setattr(Model, "sample", sample)
+    with pytest.warns(SamplingWarning, match="2 of 5 surveys are kept"):
+        recovered(path=tmp_path)
+    assert not (tmp_path / "survey-00002.parquet").exists()
+
+
 def test_part_of_a_posterior_is_an_interruption(instant, monkeypatch):
     whole = Model.sample
 

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from mrp.errors import FitError, FrameWarning, SamplingWarning, listing
+from mrp.errors import FitError, FrameWarning, SamplingInterrupted, SamplingWarning, listing
 from mrp.estimates import Estimates
 from mrp.fit import Fit
 from mrp.intervals import Summary, summarise
@@ -43,8 +43,11 @@ class Sampler:
     target_accept: float
 
     def sample(self, model: Model, seed: int) -> Fit:
-        """The whole posterior of a model; an interrupted run is no posterior."""
-        fit = model.sample(**asdict(self), seed=seed, progress=False)
+        """The whole posterior of a model; an interrupted run is neither that nor a failure."""
+        try:
+            fit = model.sample(**asdict(self), seed=seed, progress=False)
+        except SamplingInterrupted:
+            raise KeyboardInterrupt from None
         if fit.info["draws"] < self.draws * self.chains:
             raise KeyboardInterrupt
         return fit
