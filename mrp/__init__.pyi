@@ -12,12 +12,13 @@ from .estimands.verbs import (
     predictions,
 )
 from .estimates import Estimates
-from .fit import Fit, load_fit
+from .fit import Fit
 from .model.model import Model
 from .model.priors import priors
 from .population import simulate_survey
 from .recovery.run import recover
 from .recovery.surveys import simulate
+from .saved_fits import load_fit
 from .stacking import concat
 
 __all__ = [

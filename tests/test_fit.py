@@ -13,9 +13,9 @@ import pytest
 import xarray as xr
 
 import mrp
-from mrp import fit as module
+from mrp import saved_fits
 from mrp.errors import DataError, FitError, RequestError
-from mrp.fit import design_from_json, design_to_json
+from mrp.saved_fits import design_from_json, design_to_json
 from mrp.testing import fake_draws, fake_fit
 from tests.cases import CASES, FRAME, SURVEY, permuted
 from tests.messages import raises
@@ -404,7 +404,7 @@ def test_half_a_file_is_refused(tmp_path):
 
 
 def test_file_of_another_format_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "FORMAT", 99)
+    monkeypatch.setattr(saved_fits, "FORMAT", 99)
     path = made("intercept only").save(tmp_path / "fit.nc")
     monkeypatch.undo()
     message = (
