@@ -29,6 +29,8 @@ RAINEY = (
 ENGINES = ("kernel", "pymc", "bambi")
 RESPONDENTS = (3_000, 30_000, 300_000)
 GROUPS = (50, 500, 5_000)
+LEVELS = ("cumulative", "sratio", "categorical")
+"""Families of outcomes with levels."""
 
 
 def main():
@@ -43,6 +45,9 @@ def main():
             for run in ("first", "later"):
                 measured[f"ces, {engine}, {run} run"] = alone("ces", engine, environment)
     measured["rainey2015, kernel, later run"] = alone("rainey2015", "kernel", os.environ)
+    for family in LEVELS:
+        for engine in ("kernel", "pymc"):
+            measured[f"{family}, {engine}, later run"] = alone(family, engine, os.environ)
     for size in RESPONDENTS:
         measured[f"{size} respondents, kernel"] = alone(f"respondents={size}", "kernel", os.environ)
     for size in GROUPS:
@@ -61,10 +66,11 @@ def alone(case, engine, environment):
 def measure(case, engine):
     """Fit one model and report."""
     formula, survey, priors = problem(case)
+    family = case if case in LEVELS else "bernoulli"
     started, cpu = time.perf_counter(), time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = mrp.Model(formula, survey, family="bernoulli", priors=priors)
+        model = mrp.Model(formula, survey, family=family, priors=priors)
         if engine == "bambi":
             import arviz_stats
 
@@ -94,11 +100,24 @@ def problem(case):
         return FORMULA, mrp.load_dataset("ces_survey"), "brms"
     if case == "rainey2015":
         return RAINEY, mrp.load_dataset("rainey2015"), "brms"
+    if case in LEVELS:
+        return "answer ~ age + gender + (1 + gender | state)", with_answers(), "brms"
     name, size = case.split("=")
     if name == "respondents":
         scale = int(size) // 3000
         return FORMULA, mrp.simulate_survey(seed=1, scale=scale).survey, None
     return "y ~ x + (1 + x | group)", grouped(int(size)), None
+
+
+def with_answers():
+    """The bundled survey with answers on five levels, which age and states move."""
+    survey = mrp.load_dataset("simulated_survey")
+    rng = np.random.default_rng(1)
+    states = survey["state"].factorize()[0]
+    score = 0.2 * survey["age"].cat.codes + 0.4 * rng.normal(size=48)[states]
+    score += rng.logistic(size=len(survey))
+    labels = ["never", "rarely", "sometimes", "often", "always"]
+    return survey.assign(answer=pd.cut(score, [-np.inf, -1, 0, 1, 2, np.inf], labels=labels))
 
 
 def grouped(groups, respondents=60_000):

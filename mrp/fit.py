@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mrp.checks.summary import FitSummary
     from mrp.estimates import Estimates
     from mrp.model import Model
-    from mrp.model.formula import Outcome
+    from mrp.model.outcome import Outcome
 
 RESPONDENT = "respondent"
 """Dim of the respondents, numbered in the survey's order."""

@@ -26,7 +26,7 @@ from mrp.links import Link, inverse
 from mrp.prediction import Prediction, blocks, predict
 
 if TYPE_CHECKING:
-    from mrp.model.formula import Outcome
+    from mrp.model.outcome import Outcome
 
 Floats = NDArray[np.float64]
 Density = Callable[[Floats, Floats, Floats], Floats]

@@ -27,7 +27,7 @@ from mrp.fit import RESPONDENT, Fit
 from mrp.links import Link
 
 if TYPE_CHECKING:
-    from mrp.model.formula import Outcome
+    from mrp.model.outcome import Outcome
 
 FORMAT = 1
 """Version of the file layout; a file of another version is refused."""
@@ -143,7 +143,7 @@ def load_fit(path: str | os.PathLike[str]) -> Fit:
 
 def _observed(dataset: xr.Dataset, content: Mapping[str, Any]) -> Outcome | None:
     """The outcome of each respondent, if it was saved."""
-    from mrp.model.formula import Outcome
+    from mrp.model.outcome import Outcome
 
     if "observed" not in dataset:
         return None

@@ -16,7 +16,7 @@ from mrp.estimates import Estimates
 from mrp.fit import Fit
 from mrp.frames import Weights
 from mrp.likelihood import observed_of
-from mrp.model.formula import Outcome
+from mrp.model.outcome import Outcome
 from mrp.prediction import RowDraws, blocks
 from mrp.predictive import expected_counts
 

@@ -28,7 +28,7 @@ from scipy.special import gammaln
 
 from mrp.design import DesignRows, unique_rows
 from mrp.model.families import Family
-from mrp.model.formula import Outcome
+from mrp.model.outcome import Outcome
 
 Floats = NDArray[np.float64]
 

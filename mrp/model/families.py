@@ -11,7 +11,7 @@ import numpy as np
 from mrp.errors import DataError, RequestError, listing, unknown
 from mrp.levels import KINDS, Kind
 from mrp.links import Link
-from mrp.model.formula import Outcome
+from mrp.model.outcome import Outcome
 
 FamilyName = Literal[
     "bernoulli",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,33 +36,8 @@ from mrp.design import (
 )
 from mrp.errors import DataError, FormulaError, listing, unknown
 from mrp.levels import Kind
-
-PROPORTIONS = ("p", "prop", "proportion")
-"""Names under which a formula may write the outcome ``p(successes, trials)``."""
-MOST_NUMBERS = 20
-"""How many different numbers of an outcome are taken to be levels; a categorical may have more."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The outcome of each respondent.
-
-    Parameters
-    ----------
-    name
-        Left side of the formula.
-    values
-        Outcome (n,): 0/1, successes, counts, measurements, or positions among the levels.
-    trials
-        Number of trials (n,); None unless the formula says ``p(successes, trials)``.
-    levels
-        Levels in order; None unless the family's outcomes have levels.
-    """
-
-    name: str
-    values: NDArray[np.float64]
-    trials: NDArray[np.float64] | None = None
-    levels: tuple[Level, ...] | None = None
+from mrp.model.columns import as_series, prepared
+from mrp.model.outcome import Outcome, read_outcome
 
 
 def learn(
@@ -115,9 +90,9 @@ def learn(
         raise DataError("`data` must have at least one row, got none. Pass the survey.")
 
     where = environment(namespace)
-    prepared = survey.assign(**{name: _prepare(survey[name]) for name in columns})
-    _set_types(description, prepared, where)
-    reader = _Reader(description, prepared, where)
+    ready = survey.assign(**{name: prepared(survey[name]) for name in columns})
+    _set_types(description, ready, where)
+    reader = _Reader(description, ready, where)
     terms = reader.population_terms()
     if levels == "ordered":
         terms = tuple(term for term in terms if term.kind != "intercept")
@@ -211,21 +186,6 @@ def _ordered_names(term: Any) -> Iterator[str]:
                     f"{component.name}. Use `I(…)` for arithmetic or `offset(…)` for a constant."
                 )
             yield from sorted(component.var_names)
-
-
-def _prepare(column: pd.Series) -> pd.Series:
-    """A column as formulae should see it: categories ordered, without those never used."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.cat.remove_unused_categories().cat.as_ordered()
-    if pd.api.types.is_bool_dtype(column.dtype):
-        return column.astype(bool)
-    if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_string_dtype(column)):
-        raise DataError(
-            f"`data` must have numbers, strings or a categorical in {column.name!r}, got type "
-            f"{str(column.dtype)!r} (first value {column.iloc[0]!r}). Convert the column, for "
-            f"example with `astype(str)` or `astype('category')`."
-        )
-    return column
 
 
 def _set_types(description: Any, survey: pd.DataFrame, where: Any) -> None:
@@ -414,12 +374,12 @@ class _Reader:
         if source in self.survey.columns:
             return self.survey[source]
         calls = {str(call): call for call in calls_in(self.description)}
-        return _series(calls[source].eval(self.survey, self.where))
+        return as_series(calls[source].eval(self.survey, self.where))
 
     def _evaluate(self, part: Any) -> pd.Series | Array:
         if hasattr(part, "call"):
             result = part.call.eval(self.survey, self.where)
-            return result if isinstance(result, np.ndarray) else _series(result)
+            return result if isinstance(result, np.ndarray) else as_series(result)
         column: pd.Series = self.survey[part.name]
         return column
 
@@ -428,16 +388,10 @@ class _Reader:
         given = getattr(named, "levels", None)
         if given is not None and not isinstance(named, pd.Series):
             return tuple(given)
-        values = _prepare(_series(self._evaluate(part)))
+        values = prepared(as_series(self._evaluate(part)))
         if isinstance(values.dtype, pd.CategoricalDtype):
             return tuple(_plain(level) for level in values.cat.categories)
         return tuple(_plain(level) for level in sorted(values.unique().tolist()))
-
-
-def _series(values: Any) -> pd.Series:
-    """Values of a call as a column; formulae boxes what ``C(x)`` returns."""
-    data = getattr(values, "data", values) if not isinstance(values, pd.Series) else values
-    return data if isinstance(data, pd.Series) else pd.Series(np.asarray(data))
 
 
 def _plain(level: Any) -> Level:
@@ -486,153 +440,3 @@ def _bars(formula: str) -> Iterator[list[tuple[str, str]]]:
         resolved = Resolver(node).resolve()
         terms = getattr(resolved, "group_terms", None) or [resolved]
         yield [(term.name, term.factor.name) for term in terms]
-
-
-def read_outcome(
-    description: Any, survey: pd.DataFrame, where: Any, levels: Kind | None
-) -> Outcome:
-    """Outcome of each respondent, as numbers or as positions among its levels."""
-    part = description.response.term.components[0]
-    name = description.response.term.name
-    if hasattr(part, "call"):
-        if part.call.callee in PROPORTIONS:
-            return _proportion(name, part.call, survey, where)
-        if levels is not None:
-            return _outcome_of_levels(name, _with_levels(_evaluated(part.call, survey, where)))
-        return Outcome(name, _outcome_numbers(name, _outcome_values(part.call, survey, where)))
-    column = survey[part.name]
-    if part.reference is not None:
-        if levels is not None:
-            raise FormulaError(
-                f"`formula` must name the outcome alone where its family has all levels, got "
-                f"'{part.name}[{part.reference}]'. Write '{part.name} ~ …', or pass "
-                f"family='bernoulli'."
-            )
-        return Outcome(name, _is_level(part.name, column, part.reference))
-    if levels is not None:
-        return _outcome_of_levels(name, column)
-    return Outcome(name, _outcome_numbers(name, column, column=part.name))
-
-
-def _outcome_of_levels(name: str, values: Any) -> Outcome:
-    """Positions of an outcome's values among its levels, as `Outcome.levels` says.
-
-    The order of a categorical is kept, without the levels that no respondent has; whole numbers
-    and strings are sorted.
-    """
-    column = _prepare(pd.Series(values).rename(name))
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        levels, codes = column.cat.categories.tolist(), column.cat.codes.to_numpy()
-    else:
-        codes, distinct = pd.factorize(column, sort=True)
-        levels = _few_numbers(name, column) if column.dtype.kind in "iuf" else distinct.tolist()
-    if len(levels) < 2:
-        raise DataError(
-            f"`data` must have at least two levels in the outcome {name!r}, got "
-            f"{listing(levels)}. Use the whole survey."
-        )
-    named = (level if isinstance(level, Level) else str(level) for level in levels)
-    return Outcome(name, codes.astype(np.float64), levels=tuple(named))
-
-
-def _few_numbers(name: str, column: pd.Series) -> list[int]:
-    """The distinct values of a numeric outcome, if they can be meant as levels."""
-    distinct = np.unique(_outcome_numbers(name, column))
-    if len(distinct) > MOST_NUMBERS or (distinct != np.round(distinct)).any():
-        got = [f"{x:g}" for x in distinct]
-        raise DataError(
-            f"`data` must have at most {MOST_NUMBERS} whole numbers as levels of the outcome "
-            f"{name!r}, got {len(distinct)} numbers, {listing(got, shown=4)}. Cut them into levels "
-            f"with pandas.cut, or pass family='gaussian' (measurements) or 'poisson' (counts)."
-        )
-    return [int(number) for number in distinct]
-
-
-def outcome_values(values: Any, outcome: Outcome) -> NDArray[np.float64]:
-    """Other values of an outcome, one for each respondent: numbers, or levels that it has."""
-    array = np.asarray(values)
-    if array.shape != outcome.values.shape:
-        raise DataError(
-            f"`values` must have one outcome for each of {len(outcome.values)} respondents, got "
-            f"shape {array.shape}. Fit another survey with `with_data`."
-        )
-    if outcome.levels is None:
-        return _outcome_numbers(outcome.name, array)
-    codes = pd.Index(outcome.levels).get_indexer(pd.Index(array))
-    if (codes < 0).any():
-        raise DataError(
-            f"`values` must be levels of the outcome {outcome.name!r}, got "
-            f"{listing(dict.fromkeys(array[codes < 0].tolist()))} in {int((codes < 0).sum())} "
-            f"rows. Available: {listing(outcome.levels)}. Fit other levels with `with_data`."
-        )
-    return codes.astype(np.float64)
-
-
-def _proportion(name: str, call: Any, survey: pd.DataFrame, where: Any) -> Outcome:
-    if len(call.args) != 2:
-        raise FormulaError(
-            f"`formula` must write the outcome as p(successes, trials), got {name!r}."
-        )
-    values, trials = (
-        np.broadcast_to(
-            _outcome_numbers(name, _outcome_values(arg, survey, where)), (len(survey),)
-        ).copy()
-        for arg in call.args
-    )
-    return Outcome(name, values, trials)
-
-
-def _is_level(name: str, column: pd.Series, level: str) -> NDArray[np.float64]:
-    matches = column.astype(str) == str(level)
-    if not matches.any():
-        raise FormulaError(
-            f"`formula` must name a level of {name!r} that the survey has, got {level!r}. "
-            f"Available: {listing(sorted(column.astype(str).unique()))}."
-        )
-    return matches.to_numpy().astype(np.float64)
-
-
-def _outcome_values(call: Any, survey: pd.DataFrame, where: Any) -> Any:
-    values = _evaluated(call, survey, where)
-    return values if np.isscalar(values) else _series(values)
-
-
-def _evaluated(call: Any, survey: pd.DataFrame, where: Any) -> Any:
-    try:
-        return call.eval(survey, where)
-    except Exception as error:
-        raise FormulaError(
-            f"`formula` must have an outcome that can be computed from `data`, got {str(call)!r}: "
-            f"{error}"
-        ) from error
-
-
-def _with_levels(values: Any) -> pd.Series:
-    """Values of a call as a column, in the order of ``C(x, levels=…)``."""
-    given = None if isinstance(values, pd.Series) else getattr(values, "levels", None)
-    column = _series(values)
-    return column if given is None else pd.Series(pd.Categorical(column, categories=list(given)))
-
-
-def _all_levels(levels: Sequence[str]) -> str:
-    """What to do with more than two levels, beside taking one of them."""
-    if len(levels) < 3:
-        return ""
-    return " For all levels pass family='categorical', or 'cumulative' if they have an order."
-
-
-def _outcome_numbers(name: str, values: Any, column: str = "column") -> NDArray[np.float64]:
-    array = np.asarray(values)
-    if array.dtype.kind not in "biuf":
-        levels = sorted({str(value) for value in np.atleast_1d(array)})
-        raise DataError(
-            f"`data` must have numbers in the outcome {name!r}, got levels {listing(levels)}. "
-            f"Say which level counts as 1: \"{column}['{levels[-1]}'] ~ …\"." + _all_levels(levels)
-        )
-    numbers = array.astype(np.float64)
-    if not np.isfinite(numbers).all():
-        raise DataError(
-            f"`data` must have finite numbers in the outcome {name!r}, got "
-            f"{int((~np.isfinite(numbers)).sum())} that are not. Check the column."
-        )
-    return numbers

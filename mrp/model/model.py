@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 import time
 import warnings
 from collections.abc import Mapping
@@ -11,7 +10,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import numpy as np
 import pandas as pd
 from xarray import DataTree
 
@@ -25,8 +23,9 @@ from mrp.links import Link
 from mrp.model import graph, prior_draws, prior_table, sampling
 from mrp.model.collapse import Observed, observe
 from mrp.model.families import FamilyName, check_outcome, find
-from mrp.model.formula import PROPORTIONS, Outcome, learn, outcome_values
+from mrp.model.formula import learn
 from mrp.model.log_prior import log_prior
+from mrp.model.outcome import Outcome, outcome_values, survey_with
 from mrp.model.prior_defaults import Defaults, Priors
 from mrp.model.prior_resolution import resolve
 from mrp.model.priors import PriorChoices, choices_of
@@ -317,7 +316,7 @@ class Model:
             if isinstance(column.dtype, pd.CategoricalDtype)
         }
         if self._outcome.levels is not None and self._outcome.name in self._survey.columns:
-            ordered[self._outcome.name] = _as_column(self._outcome)
+            ordered[self._outcome.name] = self._outcome.as_column()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "The intercept is omitted in ordinal families")
             return bambi.Model(
@@ -464,30 +463,3 @@ def _check_flags(**flags: object) -> None:
     for name, value in flags.items():
         if not isinstance(value, bool):
             raise RequestError(f"`{name}` must be True or False, got {value!r}.")
-
-
-def survey_with(survey: pd.DataFrame, formula: str, outcome: Outcome) -> pd.DataFrame:
-    """The survey with an outcome in its column; as it is if the formula's outcome is no column."""
-    name = outcome_column(formula)
-    return survey.assign(**{name: _as_column(outcome)}) if name in survey.columns else survey
-
-
-def outcome_column(formula: str) -> str:
-    """Left side of a formula, of a proportion its successes: the outcome's column, if it has one.
-
-    Examples
-    --------
-    >>> outcome_column("p(successes, trials) ~ age"), outcome_column("party[left] ~ age")
-    ('successes', 'party[left]')
-    """
-    left = formula.split("~")[0].strip().strip("`")
-    proportion = re.fullmatch(rf"(?:{'|'.join(PROPORTIONS)})\(\s*(.+?)\s*,.*\)", left)
-    return proportion[1] if proportion else left
-
-
-def _as_column(outcome: Outcome) -> Any:
-    """An outcome as a column of the survey: numbers, or a categorical with its levels in order."""
-    if outcome.levels is None:
-        return outcome.values
-    levels: pd.Index[Any] = pd.Index(outcome.levels)
-    return pd.Categorical.from_codes(outcome.values.astype(np.int64), levels, ordered=True)

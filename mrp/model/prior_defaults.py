@@ -22,7 +22,7 @@ from mrp.links import Link
 from mrp.model.collapse import Observed
 from mrp.model.distributions import Prior, make
 from mrp.model.families import Family
-from mrp.model.formula import Outcome
+from mrp.model.outcome import Outcome
 
 Floats = NDArray[np.float64]
 Defaults = Literal["bambi", "brms"]

@@ -16,7 +16,7 @@ from mrp.links import Link
 from mrp.model.collapse import Observed
 from mrp.model.distributions import Prior, Support, fitted, make, together
 from mrp.model.families import Family
-from mrp.model.formula import Outcome
+from mrp.model.outcome import Outcome
 from mrp.model.prior_defaults import (
     DEFAULTS,
     DefaultPriors,

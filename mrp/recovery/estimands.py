@@ -21,7 +21,8 @@ from mrp.estimates import Estimates, Made, estimates
 from mrp.fit import Fit
 from mrp.labels import names_of
 from mrp.levels import KINDS
-from mrp.model.model import Model, outcome_column
+from mrp.model.model import Model
+from mrp.model.outcome import outcome_column
 
 Estimand = Callable[..., Estimates]
 """A function of a fit, or of a fit and ``seed``."""

@@ -7,7 +7,7 @@ import pandas as pd
 from mrp.estimates import Estimates, Made, estimates
 from mrp.fit import Fit
 from mrp.likelihood import pointwise, total
-from mrp.model.formula import Outcome
+from mrp.model.outcome import Outcome
 
 
 def log_likelihood(fit: Fit, outcome: Outcome) -> Estimates:

@@ -15,8 +15,8 @@ from mrp.errors import RequestError
 from mrp.estimands.verbs import predictions
 from mrp.fit import Fit
 from mrp.likelihood import observed_of
-from mrp.model.formula import outcome_values
-from mrp.model.model import Model, survey_with
+from mrp.model.model import Model
+from mrp.model.outcome import outcome_values, survey_with
 from mrp.model.sampling import check_sizes
 
 Source = Model | Fit

@@ -10,7 +10,7 @@ import pytest
 from mrp.errors import DataError, RequestError
 from mrp.links import Link, inverse
 from mrp.model.families import FAMILIES, FamilyName, check_outcome, find
-from mrp.model.formula import Outcome
+from mrp.model.outcome import Outcome
 from tests.messages import raises
 
 

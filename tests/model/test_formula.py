@@ -11,7 +11,8 @@ import pytest
 
 from mrp.design import Categorical, Design
 from mrp.errors import DataError, FormulaError, MRPError
-from mrp.model.formula import Outcome, learn, split_double_bars
+from mrp.model.formula import learn, split_double_bars
+from mrp.model.outcome import Outcome
 from tests.messages import raises
 
 

@@ -1,0 +1,223 @@
+"""The outcome of each respondent: how a formula says it, its levels, its column of the survey."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mrp.design import Level
+from mrp.errors import DataError, FormulaError, listing
+from mrp.levels import Kind
+from mrp.model.columns import as_series, prepared
+
+PROPORTIONS = ("p", "prop", "proportion")
+"""Names under which a formula may write the outcome ``p(successes, trials)``."""
+MOST_NUMBERS = 20
+"""How many different numbers of an outcome are taken to be levels; a categorical may have more."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The outcome of each respondent.
+
+    Parameters
+    ----------
+    name
+        Left side of the formula.
+    values
+        Outcome (n,): 0/1, successes, counts, measurements, or positions among the levels.
+    trials
+        Number of trials (n,); None unless the formula says ``p(successes, trials)``.
+    levels
+        Levels in order; None unless the family's outcomes have levels.
+    """
+
+    name: str
+    values: NDArray[np.float64]
+    trials: NDArray[np.float64] | None = None
+    levels: tuple[Level, ...] | None = None
+
+    def as_column(self) -> Any:
+        """The column that a survey has: numbers, or a categorical with its levels in order."""
+        if self.levels is None:
+            return self.values
+        levels: pd.Index[Any] = pd.Index(self.levels)
+        return pd.Categorical.from_codes(self.values.astype(np.int64), levels, ordered=True)
+
+
+def read_outcome(
+    description: Any, survey: pd.DataFrame, where: Any, levels: Kind | None
+) -> Outcome:
+    """Outcome of each respondent, as numbers or as positions among its levels."""
+    part = description.response.term.components[0]
+    name = description.response.term.name
+    if hasattr(part, "call"):
+        if part.call.callee in PROPORTIONS:
+            return _proportion(name, part.call, survey, where)
+        if levels is not None:
+            return _outcome_of_levels(name, _with_levels(_evaluated(part.call, survey, where)))
+        return Outcome(name, _outcome_numbers(name, _outcome_values(part.call, survey, where)))
+    column = survey[part.name]
+    if part.reference is not None:
+        if levels is not None:
+            raise FormulaError(
+                f"`formula` must name the outcome alone where its family has all levels, got "
+                f"'{part.name}[{part.reference}]'. Write '{part.name} ~ …', or pass "
+                f"family='bernoulli'."
+            )
+        return Outcome(name, _is_level(part.name, column, part.reference))
+    if levels is not None:
+        return _outcome_of_levels(name, column)
+    return Outcome(name, _outcome_numbers(name, column, column=part.name))
+
+
+def _outcome_of_levels(name: str, values: Any) -> Outcome:
+    """Positions of an outcome's values among its levels, as `Outcome.levels` says.
+
+    The order of a categorical is kept, without the levels that no respondent has; whole numbers
+    and strings are sorted.
+    """
+    column = prepared(pd.Series(values).rename(name))
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        levels, codes = column.cat.categories.tolist(), column.cat.codes.to_numpy()
+    else:
+        codes, distinct = pd.factorize(column, sort=True)
+        levels = _few_numbers(name, column) if column.dtype.kind in "iuf" else distinct.tolist()
+    if len(levels) < 2:
+        raise DataError(
+            f"`data` must have at least two levels in the outcome {name!r}, got "
+            f"{listing(levels)}. Use the whole survey."
+        )
+    named = (level if isinstance(level, Level) else str(level) for level in levels)
+    return Outcome(name, codes.astype(np.float64), levels=tuple(named))
+
+
+def _few_numbers(name: str, column: pd.Series) -> list[int]:
+    """The distinct values of a numeric outcome, if they can be meant as levels."""
+    distinct = np.unique(_outcome_numbers(name, column))
+    if len(distinct) > MOST_NUMBERS or (distinct != np.round(distinct)).any():
+        got = [f"{x:g}" for x in distinct]
+        raise DataError(
+            f"`data` must have at most {MOST_NUMBERS} whole numbers as levels of the outcome "
+            f"{name!r}, got {len(distinct)} numbers, {listing(got, shown=4)}. Cut them into levels "
+            f"with pandas.cut, or pass family='gaussian' (measurements) or 'poisson' (counts)."
+        )
+    return [int(number) for number in distinct]
+
+
+def outcome_values(values: Any, outcome: Outcome) -> NDArray[np.float64]:
+    """Other values of an outcome, one for each respondent: numbers, or levels that it has."""
+    array = np.asarray(values)
+    if array.shape != outcome.values.shape:
+        raise DataError(
+            f"`values` must have one outcome for each of {len(outcome.values)} respondents, got "
+            f"shape {array.shape}. Fit another survey with `with_data`."
+        )
+    if outcome.levels is None:
+        return _outcome_numbers(outcome.name, array)
+    codes = pd.Index(outcome.levels).get_indexer(pd.Index(array))
+    if (codes < 0).any():
+        raise DataError(
+            f"`values` must be levels of the outcome {outcome.name!r}, got "
+            f"{listing(dict.fromkeys(array[codes < 0].tolist()))} in {int((codes < 0).sum())} "
+            f"rows. Available: {listing(outcome.levels)}. Fit other levels with `with_data`."
+        )
+    return codes.astype(np.float64)
+
+
+def _proportion(name: str, call: Any, survey: pd.DataFrame, where: Any) -> Outcome:
+    if len(call.args) != 2:
+        raise FormulaError(
+            f"`formula` must write the outcome as p(successes, trials), got {name!r}."
+        )
+    values, trials = (
+        np.broadcast_to(
+            _outcome_numbers(name, _outcome_values(arg, survey, where)), (len(survey),)
+        ).copy()
+        for arg in call.args
+    )
+    return Outcome(name, values, trials)
+
+
+def _is_level(name: str, column: pd.Series, level: str) -> NDArray[np.float64]:
+    matches = column.astype(str) == str(level)
+    if not matches.any():
+        raise FormulaError(
+            f"`formula` must name a level of {name!r} that the survey has, got {level!r}. "
+            f"Available: {listing(sorted(column.astype(str).unique()))}."
+        )
+    return matches.to_numpy().astype(np.float64)
+
+
+def _outcome_values(call: Any, survey: pd.DataFrame, where: Any) -> Any:
+    values = _evaluated(call, survey, where)
+    return values if np.isscalar(values) else as_series(values)
+
+
+def _evaluated(call: Any, survey: pd.DataFrame, where: Any) -> Any:
+    try:
+        return call.eval(survey, where)
+    except Exception as error:
+        raise FormulaError(
+            f"`formula` must have an outcome that can be computed from `data`, got {str(call)!r}: "
+            f"{error}"
+        ) from error
+
+
+def _with_levels(values: Any) -> pd.Series:
+    """Values of a call as a column, in the order of ``C(x, levels=…)``."""
+    given = None if isinstance(values, pd.Series) else getattr(values, "levels", None)
+    column = as_series(values)
+    return column if given is None else pd.Series(pd.Categorical(column, categories=list(given)))
+
+
+def _all_levels(levels: Sequence[str]) -> str:
+    """What to do with more than two levels, beside taking one of them."""
+    if len(levels) < 3:
+        return ""
+    return " For all levels pass family='categorical', or 'cumulative' if they have an order."
+
+
+def _outcome_numbers(name: str, values: Any, column: str = "column") -> NDArray[np.float64]:
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        levels = sorted({str(value) for value in np.atleast_1d(array)})
+        raise DataError(
+            f"`data` must have numbers in the outcome {name!r}, got levels {listing(levels)}. "
+            f"Say which level counts as 1: \"{column}['{levels[-1]}'] ~ …\"." + _all_levels(levels)
+        )
+    numbers = array.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        raise DataError(
+            f"`data` must have finite numbers in the outcome {name!r}, got "
+            f"{int((~np.isfinite(numbers)).sum())} that are not. Check the column."
+        )
+    return numbers
+
+
+# --- the column in the survey ---------------------------------------------------------------------
+
+
+def survey_with(survey: pd.DataFrame, formula: str, outcome: Outcome) -> pd.DataFrame:
+    """The survey with an outcome in its column; as it is if the formula's outcome is no column."""
+    name = outcome_column(formula)
+    return survey.assign(**{name: outcome.as_column()}) if name in survey.columns else survey
+
+
+def outcome_column(formula: str) -> str:
+    """Left side of a formula, of a proportion its successes: the outcome's column, if it has one.
+
+    Examples
+    --------
+    >>> outcome_column("p(successes, trials) ~ age"), outcome_column("party[left] ~ age")
+    ('successes', 'party[left]')
+    """
+    left = formula.split("~")[0].strip().strip("`")
+    proportion = re.fullmatch(rf"(?:{'|'.join(PROPORTIONS)})\(\s*(.+?)\s*,.*\)", left)
+    return proportion[1] if proportion else left
