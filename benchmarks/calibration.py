@@ -18,9 +18,9 @@ import pandas as pd
 
 import mrp
 from benchmarks.coverage import PAGE, between
-from mrp.estimates import Made
 from mrp.recovery.result import Recovery
 from mrp.recovery.run import parameters
+from mrp.results.estimates import Made
 
 SURVEYS = 200
 SAMPLER = {"draws": 500, "tune": 500, "chains": 2}

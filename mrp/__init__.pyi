@@ -11,15 +11,15 @@ from .estimands.verbs import (
     poststratify,
     predictions,
 )
-from .estimates import Estimates
 from .fit import Fit
 from .model.model import Model
 from .model.priors import priors
 from .population import simulate_survey
 from .recovery.run import recover
 from .recovery.surveys import simulate
+from .results.estimates import Estimates
+from .results.stacking import concat
 from .saved_fits import load_fit
-from .stacking import concat
 
 __all__ = [
     "Estimates",

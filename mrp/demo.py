@@ -15,8 +15,8 @@ import mrp
 from mrp.console import headline, introduce, sample, say, show
 from mrp.datasets import DatasetName
 from mrp.errors import RequestError, unknown
-from mrp.estimates import COLUMNS
 from mrp.files import complete, write_table
+from mrp.results.estimates import COLUMNS
 from mrp.testing import FORMULA
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ from mrp.coefficients import (
 )
 from mrp.design import Block, Design, Term
 from mrp.errors import FitError, RequestError, listing, unknown
-from mrp.estimates import RESULTS, Estimates, Made, estimates
 from mrp.levels import KINDS, THRESHOLD, level_parameters, threshold_names
+from mrp.results.estimates import RESULTS, Estimates, Made, estimates
 
 if TYPE_CHECKING:
     from mrp.fit import Fit

@@ -33,9 +33,9 @@ from mrp.links import Link
 if TYPE_CHECKING:
     from mrp.checks.cross_validation import ELPDDataLOO
     from mrp.checks.summary import FitSummary
-    from mrp.estimates import Estimates
     from mrp.model import Model
     from mrp.model.outcome import Outcome
+    from mrp.results.estimates import Estimates
 
 RESPONDENT = "respondent"
 """Dim of the respondents, numbered in the survey's order."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mrp.estimates import Estimates
+from mrp.results.estimates import Estimates
 from tests import loops
 from tests.cases import CASES, FRAME
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 import mrp
 from mrp.cli import app
-from mrp.estimates import COLUMNS
+from mrp.results.estimates import COLUMNS
 from mrp.testing import fake_draws
 
 FORMULA = "support ~ age + (1 | region)"

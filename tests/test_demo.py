@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import mrp
 from mrp.cli import app
 from mrp.demo import accuracy, beside_raw_means
-from mrp.estimates import COLUMNS
+from mrp.results.estimates import COLUMNS
 from mrp.testing import fake_draws
 
 FILES = [

@@ -30,7 +30,6 @@ from mrp.errors import (
     SamplingInterrupted,
     SamplingWarning,
 )
-from mrp.estimates import Made
 from mrp.model.model import Model
 from mrp.plots import recovery as figures
 from mrp.recovery.estimands import parameters, takes_seed
@@ -38,6 +37,7 @@ from mrp.recovery.refits import COLUMNS, SUMMARY, compared, ranks
 from mrp.recovery.result import Recovery
 from mrp.recovery.surveys import seeds_of
 from mrp.recovery.trial import made_up
+from mrp.results.estimates import Made
 from mrp.testing import fake_draws
 from tests.messages import raises, warns
 

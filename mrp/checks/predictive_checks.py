@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from mrp.design import unique_rows
 from mrp.errors import RequestError
 from mrp.estimands.context import By, Context, check_by, context
-from mrp.estimates import Estimates
 from mrp.fit import Fit
 from mrp.frames import Weights
 from mrp.likelihood import observed_of
 from mrp.model.outcome import Outcome
 from mrp.prediction import RowDraws, blocks
 from mrp.predictive import expected_counts
+from mrp.results.estimates import Estimates
 
 Floats = NDArray[np.float64]
 Sampler = Callable[[np.random.Generator, Floats, Floats, Floats], Floats]

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from mrp.checks.cross_validation import check_draws
 from mrp.checks.parameters import dims_with_prior, with_prior
 from mrp.errors import FitError, RequestError, listing, unknown
-from mrp.estimates import Estimates
 from mrp.fit import LOG_PRIOR, Fit
-from mrp.labels import beside
 from mrp.likelihood import observed_of, pointwise, total
+from mrp.results.estimates import Estimates
+from mrp.results.labels import beside
 
 Floats = NDArray[np.float64]
 Component = Literal["prior", "likelihood"]

@@ -14,9 +14,9 @@ from mrp import effects
 from mrp.checks.convergence import convergence
 from mrp.checks.diagnostics import RULES, judge, measure
 from mrp.checks.parameters import of_model
-from mrp.estimates import Estimates, Made, estimates
 from mrp.fit import Fit
-from mrp.intervals import check_probability, in_words, summarise
+from mrp.results.estimates import Estimates, Made, estimates
+from mrp.results.intervals import check_probability, in_words, summarise
 
 Floats = NDArray[np.float64]
 

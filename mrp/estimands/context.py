@@ -16,15 +16,15 @@ from mrp.errors import RequestError, listing, unknown
 from mrp.estimands.changes import Setting, Variables, settings_of
 from mrp.estimands.grids import newdata_of, survey_of
 from mrp.estimands.quantities import ByLevel, Transformed, split_levels
-from mrp.estimates import RESULTS, Estimates, Made, estimates
 from mrp.fit import Fit
 from mrp.frames import Weights, as_pandas, check_new_groups, grouping, weights_of
-from mrp.labels import MOST_COLORS
 from mrp.levels import probabilities
 from mrp.links import inverse
 from mrp.prediction import RowDraws, average, predict
 from mrp.predictive import Kind, outcomes
 from mrp.restriction import ReFormula, restricted
+from mrp.results.estimates import RESULTS, Estimates, Made, estimates
+from mrp.results.labels import MOST_COLORS
 
 Floats = NDArray[np.float64]
 Type = Literal["response", "link"]

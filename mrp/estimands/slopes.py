@@ -21,13 +21,13 @@ from mrp.estimands.context import By, Context, Type, check_by, context, labelled
 from mrp.estimands.contrasts import FORMULAS, SlopeName, slope_of
 from mrp.estimands.quantities import Contrast, Slope
 from mrp.estimands.verbs import PAIR, Transform
-from mrp.estimates import Estimates
 from mrp.fit import Fit
 from mrp.frames import Weights
 from mrp.links import derivative, inverse
 from mrp.prediction import RowDraws
 from mrp.restriction import ReFormula
-from mrp.stacking import Stacked
+from mrp.results.estimates import Estimates
+from mrp.results.stacking import Stacked
 
 Floats = NDArray[np.float64]
 

@@ -27,13 +27,13 @@ from mrp.estimands.context import (
 )
 from mrp.estimands.contrasts import AVERAGE, Comparison, Formula, formula_of
 from mrp.estimands.quantities import Contrast
-from mrp.estimates import Estimates
 from mrp.fit import Fit
 from mrp.frames import Weights, columns_of, warn_of_absent_groups, warn_of_shares
 from mrp.prediction import RowDraws
 from mrp.predictive import Kind
 from mrp.restriction import ReFormula
-from mrp.stacking import Stacked
+from mrp.results.estimates import Estimates
+from mrp.results.stacking import Stacked
 
 Floats = NDArray[np.float64]
 Transform = Callable[[Floats], Any]

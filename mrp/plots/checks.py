@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mrp.errors import RequestError
-from mrp.estimates import Estimates
 from mrp.plots import figures
 from mrp.plots.layers import MOST_ROWS, Points, interval_layers, ridge_layers
+from mrp.results.estimates import Estimates
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mrp.estimates import Estimates
-from mrp.intervals import Probabilities
 from mrp.plots.layers import (
     Intervals,
     Points,
@@ -19,6 +17,8 @@ from mrp.plots.layers import (
     interval_layers,
     ridge_layers,
 )
+from mrp.results.estimates import Estimates
+from mrp.results.intervals import Probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

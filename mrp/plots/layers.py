@@ -15,9 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mrp.errors import RequestError, listing, unknown
-from mrp.estimates import Estimates
-from mrp.intervals import Probabilities, in_words
-from mrp.labels import MOST_COLORS, names_of, telling
+from mrp.results.estimates import Estimates
+from mrp.results.intervals import Probabilities, in_words
+from mrp.results.labels import MOST_COLORS, names_of, telling
 
 Floats = NDArray[np.float64]
 Reference = Mapping[str, "Mapping[Any, Any] | pd.Series"] | pd.DataFrame

@@ -17,12 +17,12 @@ import pandas as pd
 
 from mrp.effects import WITH_SIGMA
 from mrp.errors import RequestError
-from mrp.estimates import Estimates, Made, estimates
 from mrp.fit import Fit
-from mrp.labels import names_of
 from mrp.levels import KINDS
 from mrp.model.model import Model
 from mrp.model.outcome import outcome_column
+from mrp.results.estimates import Estimates, Made, estimates
+from mrp.results.labels import names_of
 
 Estimand = Callable[..., Estimates]
 """A function of a fit, or of a fit and ``seed``."""

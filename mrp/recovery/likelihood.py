@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from mrp.estimates import Estimates, Made, estimates
 from mrp.fit import Fit
 from mrp.likelihood import pointwise, total
 from mrp.model.outcome import Outcome
+from mrp.results.estimates import Estimates, Made, estimates
 
 
 def log_likelihood(fit: Fit, outcome: Outcome) -> Estimates:

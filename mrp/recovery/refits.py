@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from mrp.errors import FitError, FrameWarning, SamplingInterrupted, SamplingWarning, listing
-from mrp.estimates import Estimates
 from mrp.fit import Fit
-from mrp.intervals import Summary, summarise
 from mrp.model.model import Model
 from mrp.recovery.estimands import LOG_LIKELIHOOD, Estimand, Names, answer, labels_of
 from mrp.recovery.likelihood import log_likelihood
 from mrp.recovery.surveys import FakeSurveys, seeds_of
+from mrp.results.estimates import Estimates
+from mrp.results.intervals import Summary, summarise
 
 Floats = NDArray[np.float64]
 

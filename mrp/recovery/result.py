@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from mrp.checks.diagnostics import RULES
 from mrp.errors import RequestError, unknown
-from mrp.intervals import percent
 from mrp.recovery.refits import SUMMARY
 from mrp.recovery.uniformity import p_value, rank_counts, rank_steps
+from mrp.results.intervals import percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

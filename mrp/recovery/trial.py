@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from mrp.design import Design
 from mrp.errors import DataError, FitError, RequestError, listing
-from mrp.estimates import Estimates
 from mrp.fit import Fit
 from mrp.levels import LevelParameters, level_parameters
 from mrp.model.families import FAMILIES, FamilyName
@@ -34,6 +33,7 @@ from mrp.recovery.estimands import (
 )
 from mrp.recovery.refits import Request
 from mrp.recovery.surveys import FakeSurvey, FakeSurveys, Seeds, of_one_draw, seeds_of
+from mrp.results.estimates import Estimates
 from mrp.testing import fake_draws
 
 SPREAD = 0.01

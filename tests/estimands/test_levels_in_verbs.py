@@ -23,11 +23,12 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import mrp
-from mrp import estimates, prediction
+from mrp import prediction
 from mrp.cli import app
 from mrp.errors import DataError, RequestError
 from mrp.estimands.contrasts import FORMULAS, SLOPES
-from mrp.estimates import COLUMNS, Estimates, Made
+from mrp.results import estimates
+from mrp.results.estimates import COLUMNS, Estimates, Made
 from mrp.testing import fake_draws, fake_fit
 from tests import loops
 from tests.cases import AGE, FRAME, STATES, SURVEY, effect, level, permuted

@@ -13,9 +13,9 @@ from mrp.estimands.quantities import (
     Transformed,
     split_levels,
 )
-from mrp.estimates import Made
 from mrp.links import derivative, inverse
-from mrp.stacking import Stacked
+from mrp.results.estimates import Made
+from mrp.results.stacking import Stacked
 
 
 def made(n, size=4, seed=0):

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from mrp.estimates import Estimates, Made
+from mrp.results.estimates import Estimates, Made
 
 Normals = Callable[..., Estimates]
 

@@ -14,8 +14,8 @@ from scipy.stats import norm
 
 import mrp
 from mrp.errors import RequestError
-from mrp.estimates import Estimates, Made
 from mrp.plots.layers import GRID, interval_layers, ridge_layers
+from mrp.results.estimates import Estimates, Made
 
 
 def exactly(message: str) -> str:
@@ -446,7 +446,7 @@ def test_impossible_height_is_refused(normals, height):
 def test_layers_are_made_without_matplotlib():
     code = (
         "import sys, numpy, pandas, mrp, mrp.plots.figures\n"
-        "from mrp.estimates import Estimates, Made\n"
+        "from mrp.results.estimates import Estimates, Made\n"
         "from mrp.plots.layers import interval_layers, ridge_layers\n"
         "estimates = Estimates(pandas.DataFrame({'a': [1]}), Made(numpy.eye(1, 9)), 1)\n"
         "interval_layers(estimates), ridge_layers(estimates)\n"

@@ -10,9 +10,9 @@ import pytest
 
 import mrp
 from mrp.errors import RequestError
-from mrp.estimates import Estimates
 from mrp.plots import figures
 from mrp.plots.layers import Rows, interval_layers, ridge_layers
+from mrp.results.estimates import Estimates
 from mrp.testing import fake_fit
 from tests.cases import FRAME, STATES, SURVEY
 from tests.messages import raises

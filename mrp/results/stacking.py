@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mrp.errors import RequestError, listing
-from mrp.estimates import RESULTS, Estimates, Made
-from mrp.estimates import estimates as made
 from mrp.prediction import RowDraws
+from mrp.results.estimates import RESULTS, Estimates, Made
+from mrp.results.estimates import estimates as made
 
 Floats = NDArray[np.float64]
 

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 import mrp
-from mrp import estimates as module
 from mrp.errors import RequestError
-from mrp.estimates import Made, estimates
-from mrp.stacking import Stacked
+from mrp.results import estimates as module
+from mrp.results.estimates import Made, estimates
+from mrp.results.stacking import Stacked
 from tests.cases import FRAME
 from tests.messages import raises
 

@@ -10,7 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal as assert_polars_equal
 
 from mrp.errors import RequestError
-from mrp.layouts import array, as_backend, check_backend, check_shape, laid_out
+from mrp.results.layouts import array, as_backend, check_backend, check_shape, laid_out
 from tests.messages import raises
 
 LABELS = pd.DataFrame({"state": ["B", "A", "C"], "military": [1, 0, 1]})

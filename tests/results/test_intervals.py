@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from mrp.errors import RequestError
-from mrp.intervals import (
+from mrp.results.intervals import (
     DEFAULT,
     Summary,
     check_probability,

@@ -13,20 +13,20 @@ import psutil
 import xarray as xr
 from numpy.typing import NDArray
 
-from mrp import layouts
 from mrp.errors import RequestError, unknown
-from mrp.events import Event, comparison, region, shares
-from mrp.intervals import DEFAULT, Center, IntervalKind, Probabilities, Summary
-from mrp.intervals import check_probability as check_probability
-from mrp.intervals import summarise as summarise
-from mrp.labels import beside, names_of
-from mrp.layouts import Backend, Shape
 from mrp.prediction import RowDraws, blocks
+from mrp.results import layouts
+from mrp.results.events import Event, comparison, region, shares
+from mrp.results.intervals import DEFAULT, Center, IntervalKind, Probabilities, Summary
+from mrp.results.intervals import check_probability as check_probability
+from mrp.results.intervals import summarise as summarise
+from mrp.results.labels import beside, names_of
+from mrp.results.layouts import Backend, Shape
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from mrp.hypotheses import Hypothesis
+    from mrp.results.hypotheses import Hypothesis
 
 Floats = NDArray[np.float64]
 PlotKind = Literal["interval", "ridge"]
@@ -314,7 +314,7 @@ class Estimates:
         >>> gender.hypothesis("ratio ~ pairwise").labels["hypothesis"].tolist()
         ['(Woman) / (Man)']
         """
-        from mrp.hypotheses import hypothesis
+        from mrp.results.hypotheses import hypothesis
 
         return hypothesis(self.unmeasured(), statement)
 

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mrp
-from mrp import estimates as module
 from mrp.errors import RequestError
-from mrp.estimates import Estimates, Made, estimates
+from mrp.results import estimates as module
+from mrp.results.estimates import Estimates, Made, estimates
 from tests.cases import FRAME
 from tests.messages import raises
 

@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mrp.errors import RequestError, unknown
-from mrp.labels import beside, check_free, coordinates, names_of
+from mrp.results.labels import beside, check_free, coordinates, names_of
 
 Floats = NDArray[np.float64]
 Shape = Literal["long", "wide", "transposed", "xarray"]

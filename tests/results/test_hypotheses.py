@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mrp
-from mrp import estimates as module
-from mrp import hypotheses
 from mrp.errors import RequestError
-from mrp.estimates import Made, estimates
+from mrp.results import estimates as module
+from mrp.results import hypotheses
+from mrp.results.estimates import Made, estimates
 from tests.cases import FRAME
 from tests.messages import exactly, raises
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrp.errors import RequestError
-from mrp.expressions import FUNCTIONS, parse, unquoted
+from mrp.results.expressions import FUNCTIONS, parse, unquoted
 from tests.messages import raises
 
 NAMES = ["Man", "Woman", "California, Man", "18-29", "b9", "Man ` x"]

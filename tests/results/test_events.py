@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrp.errors import RequestError
-from mrp.events import comparison, region, shares
+from mrp.results.events import comparison, region, shares
 from tests.messages import raises
 
 OPERATORS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}

@@ -18,10 +18,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mrp.errors import RequestError, listing, unknown
-from mrp.estimates import Estimates, Made, estimates
-from mrp.expressions import Expression, parse, unquoted
-from mrp.labels import names_of, telling
 from mrp.prediction import RowDraws
+from mrp.results.estimates import Estimates, Made, estimates
+from mrp.results.expressions import Expression, parse, unquoted
+from mrp.results.labels import names_of, telling
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]

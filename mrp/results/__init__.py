@@ -1,0 +1,1 @@
+"""What is computed: estimates, their summaries, and what is asked of them."""
