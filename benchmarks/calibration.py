@@ -22,7 +22,7 @@ from mrp.recovery.result import Recovery
 from mrp.recovery.run import parameters
 from mrp.results.estimates import Made
 
-SURVEYS = 200
+SURVEYS = 300
 SAMPLER = {"draws": 500, "tune": 500, "chains": 2}
 RESPONDENTS = 400
 STATES = ["CA", "FL", "GA", "IL", "NY", "OH", "PA", "TX"]
