@@ -93,7 +93,8 @@ def check_estimands(estimands: Mapping[str, Any], *, log_likelihood: bool) -> No
 def _check_function(name: object, of: Any) -> None:
     if not isinstance(name, str) or not callable(of):
         raise RequestError(
-            f"`estimands` must map names to functions of a fit, got {of!r} for {name!r}. "
+            f"`estimands` must map names to functions of a fit, got {type(of).__name__} for "
+            f"{name!r}. "
             f"For example: {EXAMPLE}."
         )
     signature = _signature(of)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-import time
+import threading
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -69,7 +71,7 @@ def recover(
         family negativebinomial.
     model
         What is refitted, of the same respondents in the same order: by default the source, if it is
-        a Model. A Fit needs one, as it keeps no priors.
+        a Model. A Fit needs one, as it can't be refitted.
     surveys, seed
         As in `mrp.simulate`. More surveys later start with the same ones.
     draws, tune, chains, target_accept
@@ -145,7 +147,7 @@ def _model(source: Source, model: Model | None) -> Model:
     """What is refitted."""
     if model is None and isinstance(source, Fit):
         raise RequestError(
-            "`model` must be given where parameters come from a Fit, which keeps no priors. Pass "
+            "`model` must be given where parameters come from a Fit, which can't be refitted. Pass "
             "the Model that it was sampled from."
         )
     chosen = source if model is None else model
@@ -222,7 +224,11 @@ def _refits(
         return
     count = min(processes or _cores(), len(numbers))
     if count == 1:
-        yield from (refit(request, number, labels) for number in numbers)
+        with _interrupts() as seen:
+            for number in numbers:
+                yield refit(request, number, labels)
+                if seen:
+                    raise KeyboardInterrupt
         return
     from joblib import Parallel, delayed  # type: ignore[import-untyped]
     from joblib.externals.loky.process_executor import (  # type: ignore[import-untyped]
@@ -234,12 +240,38 @@ def _refits(
         n_jobs=count, backend="loky", batch_size=1, return_as="generator_unordered", max_nbytes=None
     )
     try:
-        yield from pool(delayed(refit)(request, number, labels) for number in numbers)
+        yield from pool(delayed(_refit_in_worker)(request, number, labels) for number in numbers)
     except TerminatedWorkerError as error:
         raise FitError(
             f"A worker process ended before its survey was finished, maybe for lack of memory. Use "
             f"fewer `processes` than {count}; with `path` the surveys that are finished are kept."
         ) from error
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """What Ctrl-C sends, besides what it does: the sampler keeps it to itself in its last draws."""
+    seen: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield seen
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        before(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _refit_in_worker(request: Request, number: int, labels: Names) -> pd.DataFrame:
+    """`refit` in a process that leaves Ctrl-C to the one that started it, which ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return refit(request, number, labels)
 
 
 def _cores() -> int:
@@ -264,21 +296,21 @@ def _say_interrupted(finished: int, surveys: int, folder: Folder | None) -> None
 def _counted(
     refits: Iterable[pd.DataFrame], before: int, surveys: int, wanted: bool
 ) -> Iterator[pd.DataFrame]:
-    """The same refits, with one line that counts them where somebody can see it."""
+    """The same refits, counted by a bar where somebody can see it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
     shown = wanted and (sys.stderr.isatty() or "ipykernel" in sys.modules)
-    started, failed = time.perf_counter(), 0
-    for number, rows in enumerate(refits, start=1):
-        failed += bool(rows["failure"].notna().any())
-        if shown:
-            left = (time.perf_counter() - started) / number * (surveys - before - number)
-            said = f"{before + number} of {surveys} surveys" + (
-                f", {failed} failed" if failed else ""
-            )
-            sys.stderr.write(f"\r{said}, {left:.0f} s left    ")
-            sys.stderr.flush()
-        yield rows
-    if shown:
-        sys.stderr.write("\n")
+    columns = (MofNCompleteColumn(), "surveys", BarColumn(), TimeRemainingColumn())
+    failed = 0
+    with Progress(
+        *columns, "{task.description}", console=Console(stderr=True), disable=not shown
+    ) as bar:
+        task = bar.add_task("", total=surveys, completed=before)
+        for rows in refits:
+            failed += bool(rows["failure"].notna().any())
+            bar.update(task, advance=1, description=f"{failed} failed" if failed else "")
+            yield rows
 
 
 # --- what is asked for ----------------------------------------------------------------------------
