@@ -94,8 +94,7 @@ def _check_function(name: object, of: Any) -> None:
     if not isinstance(name, str) or not callable(of):
         raise RequestError(
             f"`estimands` must map names to functions of a fit, got {type(of).__name__} for "
-            f"{name!r}. "
-            f"For example: {EXAMPLE}."
+            f"{name!r}. For example: {EXAMPLE}."
         )
     signature = _signature(of)
     if signature is not None and not _binds(signature) and not takes_seed(of):
