@@ -449,7 +449,7 @@ def test_sampler_that_fails_is_a_row_with_the_reason(instant, monkeypatch):
     assert summary.drop(columns=["estimand", "label"]).notna().all(axis=None)
     assert str(found).splitlines()[-2:] == [
         "5 surveys simulated from the prior, 1 of them with failures",
-        "4 of 4 refits with R-hat > 1.01; 4 with divergences; 4 with ESS < 9 (`rank_draws`)",
+        "4 of 4 refits with R-hat > 1.05; 4 with divergences; 4 with ESS < 9 (`rank_draws`)",
     ]
 
 
@@ -1044,7 +1044,7 @@ def test_estimates_with_the_same_label_are_refused(instant):
     ],
 )
 def test_made_up_draws_answer_for_every_model(formula, family, link):
-    data = SURVEY.assign(score2=SURVEY["score"] ** 2)
+    data = SURVEY.assign(score2=SURVEY["score"] ** 2, state=pd.Categorical(SURVEY["state"]))
     model = Model(formula, data, family=family, link=link)
     fit = mrp.Fit.from_draws(model, made_up(model.design, model.family, model.by_level))
     posterior = model.sample_prior(draws=2, seed=1).parameters
@@ -1218,15 +1218,15 @@ def test_rendering_shows_the_summary_and_how_many_failed():
 def test_rendering_counts_refits_whose_draws_are_not_to_be_trusted():
     table = table_of()
     of_survey = table["survey"]
-    table.loc[of_survey < 3, "rhat"] = 1.011
+    table.loc[of_survey < 3, "rhat"] = 1.051
     table.loc[of_survey == 5, "divergences"] = 2.0
     table.loc[of_survey < 7, "ess_bulk"] = 98.0
     table.loc[of_survey == 11, ["rhat", "divergences", "ess_bulk", "seconds"]] = np.nan
     found = Recovery(table, 99)
-    said = "3 of 11 refits with R-hat > 1.01; 1 with divergences; 7 with ESS < 99 (`rank_draws`)"
+    said = "3 of 11 refits with R-hat > 1.05; 1 with divergences; 7 with ESS < 99 (`rank_draws`)"
     assert str(found).splitlines()[-1] == said
     assert found._repr_html_().endswith(f"<p>{said.replace('>', '&gt;').replace('<', '&lt;')}</p>")
-    divergent = Recovery(table.assign(rhat=1.01, ess_bulk=99.0), 99)
+    divergent = Recovery(table.assign(rhat=1.05, ess_bulk=99.0), 99)
     assert str(divergent).splitlines()[-1] == "1 of 11 refits with divergences"
 
 

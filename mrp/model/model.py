@@ -54,8 +54,9 @@ class Model:
         ``y[yes]``. ``(x || g)`` makes effects independent.
     data
         The survey, one row for each respondent: a pandas, polars or pyarrow table. The order of a
-        categorical's levels is kept, the first is the reference; strings are sorted. Levels that
-        no respondent has are left out, of the outcome too. Missing values are an error.
+        categorical's levels is kept, the first is the reference; strings are sorted, and refused
+        for an outcome whose levels have an order. Levels that no respondent has are left out, of
+        the outcome too. Missing values are an error.
     family
         "bernoulli", "binomial", "gaussian", "poisson" or "negativebinomial"; for an outcome with
         several levels "categorical", or "cumulative" or "sratio" (stopping ratio) where they have

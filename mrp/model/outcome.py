@@ -61,7 +61,8 @@ def read_outcome(
         if part.call.callee in PROPORTIONS:
             return _proportion(name, part.call, survey, where)
         if levels is not None:
-            return _outcome_of_levels(name, _with_levels(_evaluated(part.call, survey, where)))
+            values = _with_levels(_evaluated(part.call, survey, where))
+            return _outcome_of_levels(name, values, levels)
         return Outcome(name, _outcome_numbers(name, _outcome_values(part.call, survey, where)))
     column = survey[part.name]
     if part.reference is not None:
@@ -73,18 +74,19 @@ def read_outcome(
             )
         return Outcome(name, _is_level(part.name, column, part.reference))
     if levels is not None:
-        return _outcome_of_levels(name, column)
+        return _outcome_of_levels(name, column, levels)
     return Outcome(name, _outcome_numbers(name, column, column=part.name))
 
 
-def _outcome_of_levels(name: str, values: Any) -> Outcome:
+def _outcome_of_levels(name: str, values: Any, kind: Kind) -> Outcome:
     """Positions of an outcome's values among its levels, as `Outcome.levels` says.
 
     The order of a categorical is kept, without the levels that no respondent has; whole numbers
-    and strings are sorted.
+    are sorted, and strings where their order means nothing.
     """
     column = prepared(pd.Series(values).rename(name))
-    if isinstance(column.dtype, pd.CategoricalDtype):
+    categorical = isinstance(column.dtype, pd.CategoricalDtype)
+    if categorical:
         levels, codes = column.cat.categories.tolist(), column.cat.codes.to_numpy()
     else:
         codes, distinct = pd.factorize(column, sort=True)
@@ -93,6 +95,12 @@ def _outcome_of_levels(name: str, values: Any) -> Outcome:
         raise DataError(
             f"`data` must have at least two levels in the outcome {name!r}, got "
             f"{listing(levels)}. Use the whole survey."
+        )
+    if kind == "ordered" and not categorical and pd.api.types.is_string_dtype(column):
+        raise DataError(
+            f"`data` must say the order of the levels of the outcome {name!r}, got strings, "
+            f"{listing(sorted(column.unique()))}. Make it a categorical, "
+            f"pd.Categorical(…, categories=[…]) with the lowest level first, or number the levels."
         )
     named = (level if isinstance(level, Level) else str(level) for level in levels)
     return Outcome(name, codes.astype(np.float64), levels=tuple(named))

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mrp.design import Block, Design, Term, variable_name
-from mrp.errors import SHOWN, DataError, FormulaError, PriorError, unknown
+from mrp.errors import DataError, FormulaError, PriorError, unknown
 from mrp.levels import THRESHOLD, threshold_names
 from mrp.links import Link
 from mrp.model.collapse import Observed
@@ -206,8 +206,7 @@ def _by_path(
 ) -> dict[Path, Choice]:
     """The choices by the path that they have in a model; every name is checked."""
     plain = _plain_names(design, outcome, family)
-    hidden = THRESHOLD in list(plain)[SHOWN:]
-    no_intercept = f"Thresholds stand for it: `{THRESHOLD}`." if hidden else ""
+    no_intercept = f"Thresholds stand for it: `{THRESHOLD}`." if THRESHOLD in plain else ""
     found: dict[Path, Choice] = {}
     for choice in asked.choices:
         path = choice.path

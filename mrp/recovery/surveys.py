@@ -192,10 +192,10 @@ def fake(parameters: Fit, number: int, seed: int) -> FakeSurvey:
         Makes its outcome.
     """
     predictive = predictions(parameters, kind="predictive", seed=seed).source
-    drawn = predictive.values(np.arange(predictive.n))[:, 0]
-    outcome = _as_answers(parameters, drawn)
+    answers = _as_answers(parameters, predictive.values(np.arange(predictive.n))[:, 0])
     known = observed_of(parameters, "simulate")
-    observed = replace(known, values=outcome_values(outcome, known))
+    observed = replace(known, values=outcome_values(answers, known))
+    outcome = answers if known.levels is None else observed.as_column()
     assert parameters.survey is not None  # `observed_of` is the check
     survey = survey_with(parameters.survey, parameters.design.formula, observed)
     return FakeSurvey(number, outcome, replace(parameters, survey=survey, observed=observed))

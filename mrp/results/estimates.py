@@ -430,7 +430,10 @@ class Estimates:
         if len(self) <= 6 * SHOWN_ROWS:
             return _formatted(self._table(np.arange(len(self)), how), how.columns)
         ends = np.r_[0:SHOWN_ROWS, len(self) - SHOWN_ROWS : len(self)]
-        table = _formatted(self._table(ends, how), how.columns).astype(str)
+        table = _formatted(self._table(ends, how), how.columns)
+        for name in table.select_dtypes("float64").columns:
+            table[name] = [f"{value:.6g}" for value in table[name]]
+        table = table.astype(str)
         gap = pd.DataFrame([["…"] * table.shape[1]], columns=table.columns)
         return pd.concat([table[:SHOWN_ROWS], gap, table[SHOWN_ROWS:]])
 

@@ -78,6 +78,15 @@ def test_levels_keep_their_order_or_are_sorted_and_those_nobody_has_are_left_out
     outcome: str, levels: Any, family: str, survey: pd.DataFrame
 ):
     order = {"order": ["high", "some", "low"]}
+    if outcome == "party" and family in ORDERED:
+        message = (
+            "`data` must say the order of the levels of the outcome 'party', got strings, ['blue', "
+            "'green', 'other', 'red']. Make it a categorical, pd.Categorical(…, categories=[…]) "
+            "with the lowest level first, or number the levels."
+        )
+        with raises(DataError, message):
+            model(f"{outcome} ~ x", survey, family)
+        return
     found = model(f"{outcome} ~ x", survey, family, namespace=order).outcome
     assert found.levels == levels
     assert [type(level) for level in found.levels or ()] == [type(level) for level in levels]
@@ -264,6 +273,8 @@ def test_variables_dims_and_coordinates_are_named_as_bambi_names_them(
 ):
     if outcome == "trust":
         survey = survey.assign(trust=survey["trust"].cat.remove_unused_categories())
+    if outcome == "party" and family in ORDERED:
+        survey = survey.assign(party=pd.Categorical(survey["party"]))
     made = model(f"{outcome} ~ {predictors}", survey, family)
     made.bambi.build()
     graph, theirs = made.pymc, made.bambi.backend.model
@@ -371,7 +382,8 @@ def test_thresholds_have_the_prior_that_is_given(survey: pd.DataFrame):
             "sratio",
             {"Intercept": "normal(0, 1)"},
             "`priors` must name parameters of the model, got 'Intercept'. Available: ['x', 'b', "
-            "'sd', 'cor', 'threshold', 'threshold[0]', 'threshold[1]'].",
+            "'sd', 'cor', 'threshold', 'threshold[0]', 'threshold[1]']. Thresholds stand for it: "
+            "`threshold`.",
         ),
         (
             "categorical",
@@ -863,7 +875,8 @@ def simulated(family: str) -> tuple[pd.DataFrame, Any]:
             below[1] = 1 - (1 - f[:, 0]) * (1 - f[:, 1])
         p = np.diff(np.column_stack([np.zeros(n), *below, np.ones(n)]), axis=1)
     level = (p.cumsum(axis=1) < rng.random(n)[:, None]).sum(axis=1)
-    return pd.DataFrame({"y": np.array(["a", "b", "c"])[level], "x": x, "g": g}), effects
+    y = pd.Categorical.from_codes(level, ["a", "b", "c"])
+    return pd.DataFrame({"y": y, "x": x, "g": g}), effects
 
 
 @pytest.fixture(scope="session", params=FAMILIES)

@@ -538,3 +538,9 @@ def test_summaries_do_not_change_the_draws():
 
 def test_number_of_estimates_is_their_length():
     assert len(made(rows=5)) == 5
+
+
+def test_numbers_among_the_labels_of_a_longer_table_are_rounded():
+    estimate = made(rows=61)
+    measured = dataclasses.replace(estimate, labels=estimate.labels.assign(observed=1 / 3))
+    assert all(" 0.333333 " in line for line in repr(measured).splitlines()[1:11])
