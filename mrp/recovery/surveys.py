@@ -52,14 +52,14 @@ class FakeSurvey:
         Which of the fake surveys it is, from 0.
     outcome
         Outcome of each respondent (n,), as `Model.with_outcome` takes it: 0/1, successes, counts,
-        measurements or levels.
+        measurements, or levels as a categorical in their order.
     truth
         One draw: the parameters. Every verb answers for it, so that ``estimand(fake.truth)`` is the
         true value. Its survey has the new outcome, as that of `Model.with_outcome`.
     """
 
     number: int
-    outcome: NDArray[Any]
+    outcome: NDArray[Any] | pd.Categorical
     truth: Fit
 
 
