@@ -3,6 +3,7 @@
 from functools import cache
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -499,7 +500,9 @@ def test_new_district_of_a_known_state_keeps_the_states_effects():
 # --- outcomes with levels -------------------------------------------------------------------------
 
 LEVELS = ["left", "centre", "right"]
-SURVEY_OF_LEVELS = SURVEY.assign(vote=[LEVELS[k % 3] for k in range(len(SURVEY))])
+SURVEY_OF_LEVELS = SURVEY.assign(
+    vote=pd.Categorical([LEVELS[k % 3] for k in range(len(SURVEY))], LEVELS)
+)
 
 
 @cache

@@ -843,7 +843,8 @@ def test_ctrl_c_in_a_script_without_a_main_guard_keeps_what_is_finished(tmp_path
 
 def test_ctrl_c_that_the_sampler_keeps_to_itself_ends_the_run(instant, monkeypatch):
     """It does where its last draws are done: the survey is whole, and no other is begun."""
-    whole, handler = Model.sample, signal.getsignal(signal.SIGINT)
+    whole, handler = Model.sample, signal.default_int_handler
+    before = signal.signal(signal.SIGINT, handler)  # it may be ignored where tests are run
 
     def sample(self, **options):
         if len(instant) == 2:
@@ -852,10 +853,13 @@ def test_ctrl_c_that_the_sampler_keeps_to_itself_ends_the_run(instant, monkeypat
         return whole(self, **options)
 
     monkeypatch.setattr(Model, "sample", sample)
-    with pytest.warns(SamplingWarning, match="interrupted: 3 of 5 surveys are kept"):
-        found = recovered(estimands={"nation": nation})
+    try:
+        with pytest.warns(SamplingWarning, match="interrupted: 3 of 5 surveys are kept"):
+            found = recovered(estimands={"nation": nation})
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert found.table["survey"].unique().tolist() == [0, 1, 2]
-    assert signal.getsignal(signal.SIGINT) is handler
 
 
 # --- refusals -------------------------------------------------------------------------------------
