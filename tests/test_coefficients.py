@@ -501,7 +501,7 @@ def test_new_district_of_a_known_state_keeps_the_states_effects():
 
 LEVELS = ["left", "centre", "right"]
 SURVEY_OF_LEVELS = SURVEY.assign(
-    vote=pd.Categorical([LEVELS[k % 3] for k in range(len(SURVEY))], LEVELS)
+    vote=pd.Categorical([LEVELS[k % 3] for k in range(len(SURVEY))], sorted(LEVELS))
 )
 
 
@@ -529,7 +529,7 @@ def test_levels_vary_slowest_and_draws_within_them():
     (states,) = found.effects
     assert states.shape == (2, 5, 12)
     flat = dataset.stack(sample=["chain", "draw"])
-    # sorted, "centre" is the reference
+    # "centre" is the reference
     for k, level in enumerate(["left", "right"]):
         own = flat.sel(vote_reduced_dim=level)
         columns = slice(6 * k, 6 * k + 6)
