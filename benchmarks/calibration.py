@@ -18,8 +18,8 @@ import pandas as pd
 
 import mrp
 from benchmarks.coverage import PAGE, between
+from mrp.recovery.estimands import parameters
 from mrp.recovery.result import Recovery
-from mrp.recovery.run import parameters
 from mrp.results.estimates import Made
 
 SURVEYS = 300

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 
 SHOWN = 8
 """How many names a message lists before it says how many more there are."""
@@ -46,6 +47,17 @@ class SamplingWarning(UserWarning):
 
 class FrameWarning(UserWarning):
     """The frame is usable, but says something other than the user may think."""
+
+
+def is_whole(value: object, least: int = 0) -> bool:
+    """Whether this is a whole number, of Python or NumPy, and not too small.
+
+    Examples
+    --------
+    >>> is_whole(3), is_whole(True), is_whole(3.0), is_whole(0, least=1)
+    (True, False, False, False)
+    """
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 def listing(names: Iterable[object], shown: int = SHOWN) -> str:

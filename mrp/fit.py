@@ -26,7 +26,7 @@ from mrp.design import (
     Level,
     variable_name,
 )
-from mrp.errors import DataError, FitError, listing
+from mrp.errors import DataError, FitError, RequestError, listing
 from mrp.levels import level_parameters
 from mrp.links import Link
 
@@ -483,6 +483,15 @@ class Fit:
             f"Fit: {self.design.formula}\n"
             f"family {self.family}, link {self.link}; {self.group} draws: "
             f"{sizes['chain']} chains x {sizes['draw']}"
+        )
+
+
+def check_fit(fit: object) -> None:
+    """Raise unless this is a Fit."""
+    if not isinstance(fit, Fit):
+        raise RequestError(
+            f"`fit` must be a Fit, got {type(fit).__name__}. "
+            f"Make one with model.sample() or mrp.load_fit()."
         )
 
 

@@ -10,9 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mrp.design import unique_rows
-from mrp.errors import RequestError
 from mrp.estimands.context import By, Context, check_by, context
-from mrp.fit import Fit
+from mrp.fit import Fit, check_fit
 from mrp.frames import Weights
 from mrp.likelihood import observed_of
 from mrp.model.outcome import Outcome
@@ -98,11 +97,7 @@ def pp_check(
     >>> check.labels["answers"].sum()
     np.int64(3000)
     """
-    if not isinstance(fit, Fit):
-        raise RequestError(
-            f"`fit` must be a Fit, got {fit.__class__.__name__}. "
-            f"Make one with model.sample() or mrp.load_fit()."
-        )
+    check_fit(fit)
     outcome = observed_of(fit, "pp_check")
     asked = context(
         fit,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mrp.checks.cross_validation import check_draws
 from mrp.checks.parameters import dims_with_prior, with_prior
 from mrp.errors import FitError, RequestError, listing, unknown
-from mrp.fit import LOG_PRIOR, Fit
+from mrp.fit import LOG_PRIOR, Fit, check_fit
 from mrp.likelihood import observed_of, pointwise, total
 from mrp.results.estimates import Estimates
 from mrp.results.labels import beside
@@ -87,11 +87,7 @@ def sensitivity(
 
 
 def _check(fit: Fit, estimates: Estimates, threshold: float) -> None:
-    if not isinstance(fit, Fit):
-        raise RequestError(
-            f"`fit` must be a Fit, got {type(fit).__name__}. "
-            f"Make one with model.sample() or mrp.load_fit()."
-        )
+    check_fit(fit)
     if fit.group == "prior":
         raise RequestError(
             "`fit` must have draws from the posterior, got draws from the prior, which depend on "

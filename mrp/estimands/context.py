@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from mrp.coefficients import NewLevels, with_new_groups
 from mrp.design import DesignRows
-from mrp.errors import RequestError, listing, unknown
+from mrp.errors import RequestError, is_whole, listing, unknown
 from mrp.estimands.changes import Setting, Variables, settings_of
 from mrp.estimands.grids import newdata_of, survey_of
 from mrp.estimands.quantities import ByLevel, Transformed, split_levels
-from mrp.fit import Fit
+from mrp.fit import Fit, check_fit
 from mrp.frames import Weights, as_pandas, check_new_groups, grouping, weights_of
 from mrp.levels import probabilities
 from mrp.links import inverse
@@ -171,11 +171,7 @@ def context(
     transform: Callable[[Floats], Any] | None = None,
 ) -> Context:
     """Check what the verbs have in common, before anything is computed."""
-    if not isinstance(fit, Fit):
-        raise RequestError(
-            f"`fit` must be a Fit, got {fit.__class__.__name__}. "
-            f"Make one with model.sample() or mrp.load_fit()."
-        )
+    check_fit(fit)
     for name, value, known, rule in (
         ("type", type, get_args(Type), "be a scale of predictions"),
         ("kind", kind, get_args(Kind), "say what to predict"),
@@ -219,7 +215,7 @@ def _seed(seed: int | None) -> int:
     """One seed for all predictions of a verb: both sides of a contrast share a new group's draw."""
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+    if not is_whole(seed):
         raise RequestError(
             f"`seed` must be a whole number, 0 or more, got {seed!r}. "
             f"Leave it out for other draws at each call."

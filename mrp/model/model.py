@@ -14,6 +14,7 @@ import pandas as pd
 from xarray import DataTree
 
 from mrp.calls import FUNCTIONS
+from mrp.checks.diagnostics import measure
 from mrp.design import Design
 from mrp.errors import FormulaError, RequestError, unknown
 from mrp.fit import Fit
@@ -386,7 +387,7 @@ class Model:
             tree = sampling.run_graph(self.pymc, run, keep=keep)
         tree["log_prior"] = DataTree(log_prior(tree["posterior"].to_dataset(), *self._prior_parts))
         seconds = time.perf_counter() - started
-        report = sampling.diagnose(tree)
+        report = measure(tree)
         sampling.warn_if_bad(report, chains)
         return self._fit(tree, {"engine": engine, "seconds": seconds, "seed": seed, **report})
 

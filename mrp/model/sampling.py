@@ -12,8 +12,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from mrp.checks.diagnostics import judge, measure
-from mrp.errors import FitError, RequestError, SamplingInterrupted, SamplingWarning
+from mrp.checks.diagnostics import judge
+from mrp.errors import FitError, RequestError, SamplingInterrupted, SamplingWarning, is_whole
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -143,14 +143,13 @@ def check_sizes(**sizes: int) -> None:
     """Raise unless numbers of draws and chains are positive whole numbers."""
     for name, value in sizes.items():
         least = 0 if name == "tune" else 1
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        if not is_whole(value, least):
             raise RequestError(f"`{name}` must be a whole number, {least} or more, got {value!r}.")
 
 
 def check_seed(seed: object) -> None:
     """Raise unless this is a seed, or None."""
-    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool) and seed >= 0
-    if seed is not None and not whole:
+    if seed is not None and not is_whole(seed):
         raise RequestError(
             f"`seed` must be a whole number, 0 or more, or None, got {seed!r}. Usual: 1."
         )
@@ -162,11 +161,6 @@ def check_target(target_accept: float) -> None:
         raise RequestError(
             f"`target_accept` must be between 0 and 1, got {target_accept!r}. Typical: 0.8 to 0.99."
         )
-
-
-def diagnose(draws: xr.DataTree) -> dict[str, Any]:
-    """The numbers by which draws are judged, as `Fit.info` keeps them; see `measure`."""
-    return measure(draws)
 
 
 def complaints(report: Mapping[str, Any], chains: int) -> list[str]:

@@ -22,7 +22,6 @@ from mrp.fit import Fit
 from mrp.model.model import Model
 from mrp.model.sampling import check_sizes, check_target
 from mrp.recovery.estimands import Estimand, Names, check_estimands, shared_parameters
-from mrp.recovery.estimands import parameters as parameters
 from mrp.recovery.folder import Folder, described, opened
 from mrp.recovery.refits import Request, Sampler, refit
 from mrp.recovery.result import Recovery

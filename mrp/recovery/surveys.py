@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from mrp.errors import RequestError
+from mrp.errors import RequestError, is_whole
 from mrp.estimands.verbs import predictions
 from mrp.fit import Fit
 from mrp.likelihood import observed_of
@@ -215,7 +215,7 @@ def origin(source: Source) -> str:
 
 def check_seed(seed: object) -> None:
     """Raise unless this is a seed."""
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+    if not is_whole(seed):
         raise RequestError(f"`seed` must be a whole number, 0 or more, got {seed!r}. Usual: 1.")
 
 

@@ -14,10 +14,11 @@ import xarray as xr
 from scipy import special, stats
 
 import mrp
+from mrp.checks.diagnostics import measure
 from mrp.coefficients import read
 from mrp.errors import DataError, FormulaError, PriorError, RequestError, SamplingWarning
 from mrp.levels import probabilities
-from mrp.model import Model, sampling
+from mrp.model import Model
 from mrp.model.families import find
 from mrp.model.graph import CENTERED, CENTERED_THRESHOLD, variables
 from mrp.model.priors import Priors, parse
@@ -938,7 +939,7 @@ def test_a_categorical_outcome_of_two_levels_has_the_posterior_of_the_family_ber
 
 def test_sampling_reports_are_of_every_level(survey: pd.DataFrame):
     fit = fake_fit("trust ~ x", survey, family="categorical", chains=4, draws=100)
-    report = sampling.diagnose(fit.draws)
+    report = measure(fit.draws)
     assert report["rhat_at"].startswith(("x[", "Intercept["))
     table = fit.summary().table
     assert table[["parameter", "level"]].to_numpy().tolist() == [

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from mrp.checks.diagnostics import measure
 from mrp.errors import FitError, RequestError, SamplingInterrupted, SamplingWarning
 from mrp.fit import Fit
 from mrp.model import Model
@@ -21,7 +22,6 @@ from mrp.model.sampling import (
     check_sizes,
     check_target,
     complaints,
-    diagnose,
     run_graph,
     warn_if_bad,
 )
@@ -244,7 +244,7 @@ def test_one_chain_is_told_to_be_joined_by_others():
 
 
 def test_the_report_has_a_value_for_every_check():
-    report = diagnose(made_draws())
+    report = measure(made_draws())
     assert set(GOOD) <= set(report) | {"ebfmi_at"}
     assert report["draws"] == 2000
     assert report["divergences"] == 0
