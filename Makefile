@@ -72,7 +72,7 @@ $(STAMP): requirements.txt pyproject.toml | $(OWN_UV) need-python
 	@$(BIN)/python -c '' 2>/dev/null || { rm -rf .venv && $(UV) venv --python "$(PYTHON)" .venv; }
 	$(UV) pip sync --python $(BIN)/python --require-hashes --compile-bytecode requirements.txt
 	$(UV) pip install --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	$(BIN)/python -c 'import mrp.model.kernel.density'
+	$(BIN)/python -c 'from mrp.model.kernel import density; density.compile_all()'
 	@touch $@
 
 .tools/bin/uv: | need-python

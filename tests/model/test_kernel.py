@@ -1,5 +1,6 @@
 """The kernel against `model.pymc`, and every geometry against the plain one."""
 
+import inspect
 from dataclasses import replace
 
 import bambi
@@ -522,3 +523,19 @@ def test_rows_that_add_to_the_same_sums_are_kept_apart():
     assert (np.diff(first[order]) >= 0).all()
     repeated = (np.diff(last[order]) == 0) & (np.diff(first[order]) == 0)
     assert repeated.sum() <= 3  # where only one sum of a run has rows left
+
+
+def test_every_stage_of_a_model_is_among_those_that_are_compiled_beforehand(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(density, "_compiled", compiled.append)
+    density.compile_all()
+    assert len(set(compiled)) == len(compiled)
+    names = {stage.__name__ for stage in compiled}
+    takes_what_stages_take = {
+        name
+        for name, function in vars(density).items()
+        if inspect.isfunction(function)
+        and list(inspect.signature(function).parameters)
+        == ["q", "gradient", "ints", "index", "floats", "work"]
+    }
+    assert names == takes_what_stages_take

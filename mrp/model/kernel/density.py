@@ -1187,6 +1187,21 @@ def _likelihood(ints: NDArray[np.int64]) -> list[Any]:
     return [SUCCESSES_BY_LINK[link], *between]
 
 
+def compile_all() -> None:
+    """Compile every stage into the cache.
+
+    A process that compiles a stage may round the last digit otherwise than one that finds it in the
+    cache, and draws depend on every digit: after this, all runs of a seed are the same.
+    """
+    steps = [_population, _population_backward, _following, _following_backward, _rising]
+    steps += [_rising_backward, _rows, _rows_backward, _priors, _scales, _scales_backward]
+    steps += [_effects, _effects_backward]
+    for family in (SUCCESSES_BY_LINK, BETWEEN_BY_LINK, OTHERS):
+        steps += family.values()
+    for stage in steps:
+        _compiled(stage)
+
+
 @cache
 def _compiled(stage):
     return numba.cfunc(STAGE, cache=True, **OPTIONS)(stage)
