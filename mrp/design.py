@@ -25,8 +25,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mrp.calls import Calls
 from mrp.errors import DataError, closest, listing
+from mrp.formula.calls import Calls, names_in
 
 Array = NDArray[Any]
 Level = str | int | float | bool
@@ -56,10 +56,14 @@ class Categorical:
 
     def codes(self, values: pd.Series) -> NDArray[np.int32]:
         """Position of each value among the levels; `UNSEEN` where it is not one of them."""
+        # an index of booleans would not know 0 and 1
+        booleans = all(isinstance(level, bool) for level in self.levels)
+        levels = pd.Index(self.levels, dtype=object if booleans else None)
         if isinstance(values.dtype, pd.CategoricalDtype):
-            of_category = pd.Index(self.levels).get_indexer(values.cat.categories)
+            of_category = levels.get_indexer(values.cat.categories)
             return np.append(of_category, UNSEEN)[values.cat.codes].astype(np.int32)
-        return pd.Index(self.levels).get_indexer(pd.Index(values)).astype(np.int32)
+        wanted = pd.Index(values, dtype=object if booleans else None)
+        return levels.get_indexer(wanted).astype(np.int32)
 
 
 Component = Numeric | Categorical
@@ -205,6 +209,13 @@ class Design:
     def slopes(self) -> tuple[Term, ...]:
         """Population-level terms other than the intercept."""
         return tuple(term for term in self.terms if term.kind != "intercept")
+
+    def columns_of(self, component: Component) -> list[str]:
+        """Columns of the data that a component is made of."""
+        if component.source in self.columns:
+            return [component.source]
+        names = names_in(component.source)
+        return [name for name in self.columns if name in names]
 
     @cached_property
     def population_components(self) -> frozenset[str]:
@@ -405,7 +416,8 @@ def check_complete(columns: Sequence[str], data: pd.DataFrame, argument: str) ->
 
 def _numbers(name: str, values: pd.Series | Array, argument: str) -> NDArray[np.float64]:
     dtype = values.dtype
-    if not (pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype)):
+    is_real = pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype)
+    if not (is_real or pd.api.types.is_bool_dtype(dtype)):
         raise DataError(
             f"`{argument}` must have a number in {name!r}, as the survey has, got type "
             f"{str(dtype)!r} (first value {np.asarray(values)[0]!r}). "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -164,18 +163,23 @@ def _one_level(levels: int) -> Sampler:
 
 def _trials(fit: Fit, data: pd.DataFrame, argument: str) -> NDArray[np.int64]:
     """Number of trials of each row."""
-    match = re.fullmatch(r"\w+\(.*,\s*(.+?)\s*\)", fit.outcome)
-    name = match[1] if match else fit.outcome
-    if name.isdigit():
-        return np.full(len(data), int(name))
-    if name not in data.columns:
+    from mrp.model.outcome import trials_columns, trials_of, trials_text
+
+    namespace = fit.design.calls.namespace
+    lacking = [
+        n for n in trials_columns(fit.design.formula) if n not in {*data.columns, *namespace}
+    ]
+    if lacking:
         raise DataError(
-            f"`{argument}` must have the column of trials {name!r} to draw new outcomes, lacks "
-            f"it. Available: {listing(data.columns)}. Add it, or use kind='expected'."
+            f"`{argument}` must have the column of trials {lacking[0]!r} to draw new outcomes, "
+            f"lacks it. Available: {listing(data.columns)}. Add it, or use kind='expected'."
         )
-    is_number = pd.api.types.is_numeric_dtype(data[name].dtype)
-    trials = data[name].to_numpy(dtype=float, na_value=np.nan) if is_number else np.zeros(1)
+    try:
+        trials = trials_of(fit.design.formula, data, namespace)
+    except (TypeError, ValueError):
+        trials = np.zeros(1)
     if not ((trials >= 1) & np.isfinite(trials) & (trials == np.round(trials))).all():
+        name = trials_text(fit.design.formula)
         raise DataError(
             f"`{argument}` must have whole numbers, 1 or more, in the column of trials {name!r}. "
             f"Correct it, or use kind='expected'."

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from mrp.design import Block, Categorical, Design, Numeric, Term, effect_name, variable_name
+from mrp.design import Block, Design, Term, effect_name, variable_name
 from mrp.errors import RequestError, closest, listing
 
 ReFormula = Literal[False] | str | None
@@ -41,7 +41,7 @@ def restricted(design: Design, re_formula: Literal[False] | str) -> Design:
     factors = {block.factor: design.factors[block.factor] for block in blocks}
     used = _components(design, blocks)
     components = {name: c for name, c in design.components.items() if name in used}
-    columns = {column for c in components.values() for column in _columns(design, c)}
+    columns = {column for c in components.values() for column in design.columns_of(c)}
     return replace(
         design,
         columns=tuple(name for name in design.columns if name in columns),
@@ -56,12 +56,6 @@ def _components(design: Design, blocks: Sequence[Block]) -> set[str]:
     used = {coding.component for term in terms for coding in term.codings}
     used |= {name for block in blocks for name in design.factors[block.factor].components}
     return used | set(design.offsets)
-
-
-def _columns(design: Design, component: Numeric | Categorical) -> Sequence[str]:
-    """Columns of the data that a component is made of."""
-    source = component.source
-    return [source] if source in design.columns else design.calls.columns(source)
 
 
 def _wanted(re_formula: str, design: Design) -> Mapping[str, list[str]]:

@@ -20,10 +20,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mrp import calls
 from mrp.design import Block, Categorical, Coding, Design, Factor, Level, Numeric, Term
 from mrp.errors import FitError, listing
 from mrp.fit import RESPONDENT, Fit
+from mrp.formula import calls
 from mrp.links import Link
 
 if TYPE_CHECKING:
@@ -177,7 +177,6 @@ def design_to_json(design: Design) -> dict[str, Any]:
         "blocks": [asdict(block) for block in design.blocks],
         "factors": [asdict(factor) for factor in design.factors.values()],
         "calls": {
-            "formula": design.calls.formula,
             "states": {k: calls.to_json(list(v)) for k, v in design.calls.states.items()},
         },
     }
@@ -205,7 +204,7 @@ def design_from_json(content: Mapping[str, Any]) -> Design:
         blocks=blocks,
         factors={factor.name: factor for factor in factors},
         offsets=tuple(content["offsets"]),
-        calls=calls.Calls(content["calls"]["formula"], states),
+        calls=calls.Calls(states),
     )
 
 

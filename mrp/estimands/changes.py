@@ -15,6 +15,7 @@ from mrp.design import Categorical
 from mrp.errors import DataError, RequestError, listing, unknown
 from mrp.estimands.contrasts import Formula
 from mrp.fit import Fit
+from mrp.formula.calls import plain
 
 LevelContrast = Literal["reference", "sequential", "pairwise", "revpairwise", "all", "minmax"]
 NumberContrast = Literal["sd", "2sd", "iqr", "minmax"]
@@ -128,7 +129,7 @@ def levels_in(fit: Fit, name: str) -> tuple[Any, ...] | None:
     # other calls make levels that aren't the column's values, as a cut does
     as_levels = re.compile(rf"[CST]\({re.escape(name)}(, .*)?\)")
     for component in fit.design.components.values():
-        source = component.source
+        source = plain(component.source)
         if isinstance(component, Categorical) and (source == name or as_levels.fullmatch(source)):
             return component.levels
     if fit.survey is None or pd.api.types.is_numeric_dtype(fit.survey[name].dtype):
@@ -143,8 +144,7 @@ def _population_columns(fit: Fit) -> list[str]:
     coded = {coding.component for term in design.terms for coding in term.codings}
     used: set[str] = set()
     for name in coded:
-        source = design.components[name].source
-        used |= {source} if source in design.columns else set(design.calls.columns(source))
+        used |= set(design.columns_of(design.components[name]))
     if not used:
         raise RequestError(
             "`variables` must be given where no population-level term has a column. "

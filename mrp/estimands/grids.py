@@ -149,7 +149,7 @@ def survey_of(fit: Fit, lack: str, instead: str) -> pd.DataFrame:
 def levels_of(design: Design, column: str) -> tuple[Any, ...] | None:
     """Levels of a column that the model treats as categorical; None if it is a number."""
     for component in design.components.values():
-        if isinstance(component, Categorical) and [column] == _columns_of(design, component):
+        if isinstance(component, Categorical) and [column] == design.columns_of(component):
             return component.levels
     return None
 
@@ -175,13 +175,6 @@ def typical(column: pd.Series, number: Centre = np.mean, *, as_levels: bool = Fa
 def _is_number(column: pd.Series) -> bool:
     dtype = column.dtype
     return pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
-
-
-def _columns_of(design: Design, component: Categorical) -> list[str]:
-    """Columns of the data that a categorical is made of."""
-    if component.source in design.columns:
-        return [component.source]
-    return design.calls.columns(component.source)
 
 
 # --- what is asked for ----------------------------------------------------------------------------
@@ -289,7 +282,7 @@ def _is_levels(design: Design, column: pd.Series) -> bool:
 def _linked(design: Design, factor: Factor, survey: pd.DataFrame) -> list[str]:
     """Columns of a nested or crossed factor, whose combinations are groups; none of another."""
     parts = [design.components[name] for name in factor.components]
-    columns = [name for c in parts if isinstance(c, Categorical) for name in _columns_of(design, c)]
+    columns = [name for c in parts if isinstance(c, Categorical) for name in design.columns_of(c)]
     are_levels = all(_is_levels(design, survey[name]) for name in columns)
     return columns if len(set(columns)) > 1 and are_levels else []
 

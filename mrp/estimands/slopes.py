@@ -22,6 +22,7 @@ from mrp.estimands.contrasts import FORMULAS, SlopeName, slope_of
 from mrp.estimands.quantities import Contrast, Slope
 from mrp.estimands.verbs import PAIR, Transform
 from mrp.fit import Fit
+from mrp.formula.calls import plain
 from mrp.frames import Weights
 from mrp.links import derivative, inverse
 from mrp.prediction import RowDraws
@@ -34,7 +35,7 @@ Floats = NDArray[np.float64]
 STEP = 1e-5
 """Half the distance of a numerical derivative, in standard deviations of the survey's column."""
 AFFINE = ("center", "scale", "standardize", "offset")
-"""Calls of formulae that shift and scale a column, or leave it as it is."""
+"""Calls that shift and scale a column, or leave it as it is."""
 
 
 def slopes(
@@ -241,10 +242,8 @@ def enters_linearly(design: Design, column: str) -> bool:
     for name, component in design.components.items():
         if component.source == column:
             made[name] = True
-        elif component.source not in design.columns:
-            columns = design.calls.columns(component.source)
-            if column in columns:
-                made[name] = component.source in {f"{call}({column})" for call in AFFINE}
+        elif column in design.columns_of(component):
+            made[name] = plain(component.source) in {f"{call}({column})" for call in AFFINE}
         if name in made and isinstance(component, Categorical):
             made[name] = False
     if not all(made.values()):

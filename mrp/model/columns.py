@@ -1,4 +1,4 @@
-"""Columns of the survey, and what calls of a formula make, as formulae should see them."""
+"""Columns of the survey, and what calls of a formula make, as a model takes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mrp.errors import DataError
 
 
 def prepared(column: pd.Series) -> pd.Series:
-    """A column as formulae should see it: categories ordered, without those never used."""
+    """A column as a model takes it: categories ordered, without those never used."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.cat.remove_unused_categories().cat.as_ordered()
     if pd.api.types.is_bool_dtype(column.dtype):
@@ -26,6 +26,5 @@ def prepared(column: pd.Series) -> pd.Series:
 
 
 def as_series(values: Any) -> pd.Series:
-    """Values of a call as a column; formulae boxes what ``C(x)`` returns."""
-    data = getattr(values, "data", values) if not isinstance(values, pd.Series) else values
-    return data if isinstance(data, pd.Series) else pd.Series(np.asarray(data))
+    """Values of a call as a column."""
+    return values if isinstance(values, pd.Series) else pd.Series(np.asarray(values))

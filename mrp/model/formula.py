@@ -1,25 +1,21 @@
 """From a formula and a survey to a `Design` and an `Outcome`.
 
-formulae parses the formula and decides which categoricals are coded in full and which against a
-reference level; the levels, their order and the groups are read here, so that the order of a
-pandas categorical is kept (formulae alone would sort it) and nothing is expanded per respondent.
+The formula says which terms there are; the survey, which of their parts are numbers and which are
+categoricals, their levels in order, and the groups. Nothing is expanded per respondent.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from mrp.calls import Calls, calls_in, check_functions, describe, environment, learned
 from mrp.design import (
-    Array,
     Block,
     Categorical,
     Coding,
@@ -34,7 +30,23 @@ from mrp.design import (
     unique_rows,
     variable_name,
 )
-from mrp.errors import DataError, FormulaError, listing, unknown
+from mrp.errors import DataError, FormulaError, RequestError, listing, unknown
+from mrp.formula.calls import (
+    Calls,
+    State,
+    arguments,
+    callee,
+    check_functions,
+    check_row_by_row,
+    names_in,
+    nodes,
+    result_of,
+    run_and_learn,
+    values_of,
+)
+from mrp.formula.coding import codings
+from mrp.formula.functions import OFFSET, PROPORTIONS, Coded, functions
+from mrp.formula.grammar import Bracket, Description, Part, Parts, describe, name_of
 from mrp.levels import Kind
 from mrp.model.columns import as_series, prepared
 from mrp.model.outcome import Outcome, read_outcome
@@ -70,54 +82,130 @@ def learn(
     FormulaError, DataError
         The formula can't be used, or the survey lacks what it needs.
     """
-    plain, independent = split_double_bars(formula)
-    description = describe(plain)
-    check_functions(description, namespace)
-    if description.response is None:
+    described = describe(formula)
+    if described.outcome is None:
         raise FormulaError(
             f"`formula` must name the outcome on the left of '~', got {formula!r}. "
             f"Write for example 'y ~ {formula}'."
         )
-    kinds = [term.kind for term in description.common_terms]
-    if levels == "ordered" and "intercept" not in kinds:
-        plain = f"{plain} + 1"
-        description = describe(plain)
-    columns = predictor_columns(description, survey, namespace)
-    outcome_columns = _columns(sorted(description.response.var_names), survey, namespace)
+    _check_calls(described, namespace)
+    columns = _columns(_predictor_parts(described), survey, namespace)
+    outcome_columns = _columns([described.outcome], survey, namespace)
     check_columns([*outcome_columns, *columns], survey, "data")
+    _check_outcome_apart(described.outcome, outcome_columns, columns)
     check_complete([*outcome_columns, *columns], survey, "data")
     if survey.empty:
         raise DataError("`data` must have at least one row, got none. Pass the survey.")
 
-    where = environment(namespace)
     ready = survey.assign(**{name: prepared(survey[name]) for name in columns})
-    _set_types(description, ready, where)
-    reader = _Reader(description, ready, where)
-    terms = reader.population_terms()
-    if levels == "ordered":
+    reader = _Reader(ready, namespace)
+    ordered = levels == "ordered"
+    terms = reader.population(described, intercept=described.intercept or ordered)
+    if ordered:
         terms = tuple(term for term in terms if term.kind != "intercept")
-    blocks = tuple(reader.blocks(plain, correlated, independent))
+    blocks = tuple(reader.blocks(described.brackets, correlated=correlated))
     _check_same_coding(blocks)
-    factors = {factor.name: factor for factor in reader.factors.values()}
-    offsets = tuple(reader.offsets)
-    if not terms and not blocks and levels != "ordered":
+    if not terms and not blocks and not ordered:
         raise FormulaError(
             f"`formula` must have something to estimate, got {formula!r}. Write for example "
             f"'{formula.split('~')[0].strip()} ~ 1 + (1 | g)'."
         )
-    states = {str(call): state for call in calls_in(description) if (state := learned(call))}
     design = Design(
         formula=formula,
         columns=columns,
         components=reader.components,
         terms=terms,
         blocks=blocks,
-        factors=factors,
-        offsets=offsets,
-        calls=Calls(plain, states, dict(namespace)),
+        factors=reader.factors,
+        offsets=tuple(reader.offsets),
+        calls=Calls(reader.states, dict(namespace)),
     )
-    outcome = read_outcome(description, survey, where, levels)
+    outcome = read_outcome(described.outcome, survey, namespace, levels)
     return design, replace(outcome, name=variable_name(outcome.name))
+
+
+# --- what the formula names -----------------------------------------------------------------------
+
+
+def _predictor_parts(described: Description) -> list[Part]:
+    """Parts right of '~', in the order in which columns are listed."""
+    parts = [part for term in described.terms for part in term]
+    for bracket in described.brackets:
+        for term in ([()] if bracket.intercept else []) + list(bracket.terms):
+            parts += [*term, *bracket.factor]
+    return parts
+
+
+def _columns(
+    parts: Sequence[Part], survey: pd.DataFrame, namespace: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Columns that parts are made of: all names but those that the formula has from elsewhere."""
+    known = {*functions(), *namespace}
+    named = [
+        name
+        for part in parts
+        for name in (sorted(names_in(part.text)) if part.is_call else [part.text])
+    ]
+    return tuple(
+        name
+        for name in dict.fromkeys(named)
+        if name in survey.columns or (name not in known and name.split(".")[0] not in namespace)
+    )
+
+
+def _check_calls(described: Description, namespace: Mapping[str, Any]) -> None:
+    clash = [n for n in namespace if n in functions() and namespace[n] is not getattr(np, n, None)]
+    if clash:
+        raise RequestError(
+            f"`namespace` must have names of its own, got {listing(clash)}, which formulas know "
+            f"already. Choose other names for your functions."
+        )
+    outcome = described.outcome
+    assert outcome is not None
+    if outcome.is_call:
+        check_functions(outcome.text, namespace, of_outcome=True)
+    for part in _predictor_parts(described):
+        if part.is_call:
+            check_functions(part.text, namespace)
+        if part.level is not None:
+            raise FormulaError(
+                f"`formula` must name a level in brackets only in the outcome, got "
+                f"{part.text}[{part.level}]. Write \"binary({part.text}, '{part.level}')\"."
+            )
+    for terms, alone in ((described.terms, True), (_grouped(described), False)):
+        for term in terms:
+            for part in term:
+                if _is_special(
+                    part, (*PROPORTIONS, *(() if alone and len(term) == 1 else (OFFSET,)))
+                ):
+                    raise FormulaError(
+                        f"`formula` must have terms made of numbers and categoricals, got "
+                        f"{name_of(term)!r}. Write an offset as a term of its own, and p(…) on "
+                        f"the left of '~'."
+                    )
+
+
+def _grouped(described: Description) -> list[Parts]:
+    """Terms and grouping factors of all brackets."""
+    return [term for bracket in described.brackets for term in (*bracket.terms, bracket.factor)]
+
+
+def _is_special(part: Part, names: Sequence[str]) -> bool:
+    return part.is_call and callee(next(nodes(part.text))) in names
+
+
+def _check_outcome_apart(
+    outcome: Part, of_outcome: Sequence[str], of_predictors: Sequence[str]
+) -> None:
+    """Raise if the outcome predicts itself."""
+    said = list(of_outcome)
+    if _is_special(outcome, PROPORTIONS):
+        said = [name for name in said if name in names_in(arguments(outcome.text)[0])]
+    if len(said) == 1 and said[0] in of_predictors:
+        raise FormulaError(
+            f"`formula` must have other columns on the right of '~' than the outcome, got "
+            f"{said[0]!r} on both sides. Take it out on the right."
+        )
 
 
 def _check_same_coding(blocks: Sequence[Block]) -> None:
@@ -138,179 +226,114 @@ def _check_same_coding(blocks: Sequence[Block]) -> None:
                 )
 
 
-def split_double_bars(formula: str) -> tuple[str, tuple[bool, ...]]:
-    """Replace ``||`` by ``|``; say for each bar in order whether it was double.
-
-    Examples
-    --------
-    >>> split_double_bars("y ~ (1 | a) + (x || b)")
-    ('y ~ (1 | a) + (x | b)', (False, True))
-    """
-    if not isinstance(formula, str):
-        raise FormulaError(
-            f"`formula` must be a string, got {type(formula).__name__}. "
-            f"Distributional formulas (bambi.Formula) are not supported."
-        )
-    parts = re.split(r"""(['"][^'"]*['"]|`[^`]*`|\|\|?)""", formula)
-    bars = tuple(part == "||" for part in parts if part in ("|", "||"))
-    return "".join("|" if part == "||" else part for part in parts), bars
-
-
-def predictor_columns(
-    description: Any, survey: pd.DataFrame, namespace: Mapping[str, Any]
-) -> tuple[str, ...]:
-    """Columns on the right of the formula, in order of appearance."""
-    named = [name for term in description.terms for name in _ordered_names(term)]
-    return _columns(named, survey, namespace)
-
-
-def _columns(
-    named: Sequence[str], survey: pd.DataFrame, namespace: Mapping[str, Any]
-) -> tuple[str, ...]:
-    """Those of the names in a formula that must be columns: all but what the namespace has."""
-    known = environment(namespace).namespace
-    return tuple(
-        name
-        for name in dict.fromkeys(named)
-        if name and (name in survey.columns or name not in known)
-    )
-
-
-def _ordered_names(term: Any) -> Iterator[str]:
-    parts = [term.expr, term.factor] if hasattr(term, "factor") else [term]
-    for part in parts:
-        for component in getattr(part, "components", ()):
-            if not isinstance(component.name, str):
-                raise FormulaError(
-                    f"`formula` must be made of columns, calls, 0 and 1, got the number "
-                    f"{component.name}. Use `I(…)` for arithmetic or `offset(…)` for a constant."
-                )
-            yield from sorted(component.var_names)
-
-
-def _set_types(description: Any, survey: pd.DataFrame, where: Any) -> None:
-    """Let formulae run the calls on the survey and say what is a number and what a categorical."""
-    for term in description.terms:
-        try:
-            term.set_type(survey, where)
-        except Exception as error:
-            raise FormulaError(
-                f"`formula` must have terms that can be computed from `data`, got "
-                f"{term.name!r}: {error}"
-            ) from error
-    common = [term for term in description.common_terms if term.kind != "offset"]
-    grouped = [part for term in description.group_terms for part in (term.expr, term.factor)]
-    for term in (*common, *grouped):
-        for component in getattr(term, "components", ()):
-            level = getattr(component, "reference", None)
-            if level is not None:
-                raise FormulaError(
-                    f"`formula` must name a level in brackets only in the outcome, got "
-                    f"{component.name}[{level}]. Write \"binary({component.name}, '{level}')\"."
-                )
-            if component.kind not in ("numeric", "categoric"):
-                raise FormulaError(
-                    f"`formula` must have terms made of numbers and categoricals, got "
-                    f"{term.name!r}. Write an offset as a term of its own, and p(…) on the left "
-                    f"of '~'."
-                )
+# --- what the survey says of it -------------------------------------------------------------------
 
 
 class _Reader:
-    """Reads terms, components and factors off a parsed formula whose types are set."""
+    """Reads components, terms and factors off the survey.
 
-    def __init__(self, description: Any, survey: pd.DataFrame, where: Any) -> None:
-        self.description = description
-        self.survey = survey
-        self.where = where
+    Parameters
+    ----------
+    survey
+        Its columns as `prepared` gives them.
+    namespace
+        The user's functions.
+    """
+
+    def __init__(self, survey: pd.DataFrame, namespace: Mapping[str, Any]) -> None:
+        self._survey = survey
+        self._namespace = namespace
+        self._values: dict[str, Any] = {}
         self.components: dict[str, Component] = {}
         self.factors: dict[str, Factor] = {}
         self.offsets: list[str] = []
+        self.states: dict[str, tuple[State, ...]] = {}
 
-    def population_terms(self) -> tuple[Term, ...]:
-        """Population-level terms; offsets are put aside."""
-        model = self.description
-        model.add_extra_terms(model._get_encoding_bools(), self.survey, self.where)
-        encodings = model._get_encoding_bools()
-        terms: list[Term] = []
-        for term in model.common_terms:
-            if term.kind == "offset":
-                self._offset(term.components[0])
-                continue
-            encoding = encodings.get(term.name, [False])
-            terms.append(self._term(term, encoding[0] if len(encoding) else False))
-        names = [term.name for term in terms]
-        twice = sorted({name for name in names if names.count(name) > 1})
+    def population(self, described: Description, *, intercept: bool) -> tuple[Term, ...]:
+        """Population-level terms, the intercept first; offsets are put aside."""
+        offsets = [term for term in described.terms if _is_special(term[0], (OFFSET,))]
+        for (part,) in offsets:
+            self._value(part)
+            self._add(Numeric(part.name, part.text), part)
+            self.offsets.append(part.name)
+        terms = self._terms([t for t in described.terms if t not in offsets], intercept)
+        twice = [name for name, count in Counter(term.name for term in terms).items() if count > 1]
         if twice:
-            raise FormulaError(
-                f"`formula` must give its terms different names, got {listing(twice)} twice. "
-                f"Compute one of them as a column of the survey."
-            )
-        return tuple(sorted(terms, key=lambda term: term.kind != "intercept"))
+            raise FormulaError(_same_name(sorted(twice)))
+        return terms
 
-    def blocks(
-        self, formula: str, correlated: bool, independent: Sequence[bool]
-    ) -> Iterator[Block]:
-        """Group-specific terms, as they stand together in one ``( … | g)``."""
-        written = list(_bars(formula))
+    def blocks(self, brackets: Sequence[Bracket], *, correlated: bool) -> Iterator[Block]:
+        """Group-specific terms, coded by themselves in each ``( … | g)``."""
         seen: set[str] = set()
         numbers: Counter[str] = Counter()
-        for bar, alone in zip(written, independent, strict=True):
-            by_factor: dict[str, list[str]] = {}
-            for name, factor in bar:
-                by_factor.setdefault(factor, []).append(name)
-            for factor, names in by_factor.items():
-                twice = [name for name in names if name in seen]
-                if twice:
-                    raise FormulaError(
-                        f"`formula` must have each group-specific term once, got {twice[0]!r} "
-                        f"twice. Remove it from one of the brackets (write '0 + x | g')."
-                    )
-                seen.update(names)
-                block = self._block(factor, names, correlated and not alone)
-                yield replace(block, number=numbers[factor])
-                numbers[factor] += 1
+        names: dict[frozenset[Part], str] = {}
+        for bracket in brackets:
+            factor = names.setdefault(frozenset(bracket.factor), self._factor(bracket.factor))
+            terms = self._terms(bracket.terms, bracket.intercept)
+            width = sum(term.width for term in terms)
+            together = correlated and not bracket.is_double and width > 1
+            block = Block(factor, terms, together, numbers[factor])
+            twice = [name for term in terms if (name := block.variable(term)) in seen]
+            if twice:
+                raise FormulaError(
+                    f"`formula` must have each group-specific term once, got {twice[0]!r} "
+                    f"twice. Remove it from one of the brackets (write '0 + x | g')."
+                )
+            seen.update(block.variable(term) for term in terms)
+            numbers[factor] += 1
+            yield block
 
-    def _block(self, factor: str, names: Sequence[str], correlated: bool) -> Block:
-        group_terms = {term.name: term for term in self.description.group_terms}
-        intercepts = {t.factor.name for t in group_terms.values() if t.expr.kind == "intercept"}
-        self._factor(group_terms[names[0]].factor)
-        terms = []
-        for name in names:
-            in_full = factor not in intercepts
-            terms.append(self._term(group_terms[name].expr, in_full))
-        width = sum(term.width for term in terms)
-        return Block(variable_name(factor), tuple(terms), correlated and width > 1)
+    def _terms(self, written: Sequence[Parts], intercept: bool) -> tuple[Term, ...]:
+        """Terms that together span what is written, the intercept first."""
+        apart = [
+            (frozenset(p for p in term if not self._is_categorical(p)),
+             tuple(p for p in term if self._is_categorical(p)))
+            for term in written
+        ]  # fmt: skip
+        terms = [Term("Intercept", (), 1, None, "intercept")] if intercept else []
+        for term, parts in zip(written, codings(apart, intercept=intercept), strict=True):
+            for in_full in parts:
+                own = tuple(p for p in term if p in in_full or not self._is_categorical(p))
+                terms.append(self._term(own, in_full))
+        return tuple(terms)
 
-    def _term(self, term: Any, encoding: bool | Mapping[str, bool]) -> Term:
-        if term.kind == "intercept":
-            return Term("Intercept", (), 1, None, "intercept")
-        codings: list[Coding] = []
-        labels: list[list[str]] = []
-        widths: list[int] = []
-        for part in term.components:
-            in_full = encoding.get(part.name, False) if isinstance(encoding, dict) else encoding
-            coding, part_labels, width = self._coding(part, bool(in_full))
-            codings.append(coding)
-            widths.append(width)
+    def _term(self, parts: Parts, in_full: Mapping[Any, bool]) -> Term:
+        coded, labels, width = [], [], 1
+        for part in parts:
+            coding, part_labels, columns = self._coding(part, in_full=in_full.get(part, False))
+            coded.append(coding)
+            width *= columns
             if part_labels is not None:
                 labels.append(part_labels)
-        levels = _cross(labels) if labels else None
-        name = variable_name(term.name)
-        return Term(name, tuple(codings), int(np.prod(widths)), levels, term.kind)
+        levels = tuple(", ".join(each) for each in product(*labels)) if labels else None
+        kind = "interaction"
+        if len(parts) == 1:
+            kind = "categoric" if self._is_categorical(parts[0]) else "numeric"
+        return Term(variable_name(name_of(parts)), tuple(coded), width, levels, kind)
 
-    def _coding(self, part: Any, in_full: bool) -> tuple[Coding, list[str] | None, int]:
-        component = self._component(part, categorical=part.kind == "categoric")
-        if isinstance(component, Numeric):
+    def _coding(self, part: Part, *, in_full: bool) -> tuple[Coding, list[str] | None, int]:
+        if not self._is_categorical(part):
+            self._add(Numeric(part.name, part.text), part)
             width = self._width(part)
-            names = [str(k) for k in range(width)] if width > 1 else None
-            return Coding(component.name), names, width
-        matrix = _contrasts(part, component.levels, in_full)
+            return Coding(part.name), [str(k) for k in range(width)] if width > 1 else None, width
+        levels = self._levels(part)
+        if len(levels) < 2:
+            raise DataError(
+                f"`data` must have at least two levels of {part.name!r}, got "
+                f"{listing(levels)}. Leave the term out, or use the whole survey."
+            )
+        self._add(Categorical(part.name, part.text, levels), part)
+        matrix = _contrasts(part.name, self._value(part), levels, in_full=in_full)
         rows = tuple(tuple(float(x) for x in row) for row in matrix.matrix)
-        return Coding(component.name, rows), [str(x) for x in matrix.labels], len(matrix.labels)
+        return Coding(part.name, rows), [str(x) for x in matrix.labels], len(matrix.labels)
 
-    def _width(self, part: Any) -> int:
-        values = np.asarray(self._evaluate(part))
+    def _add(self, component: Component, part: Part) -> None:
+        """Keep a component; raise if its name is that of another one."""
+        if self.components.setdefault(component.name, component).source != part.text:
+            raise FormulaError(_same_name([component.name]))
+
+    def _width(self, part: Part) -> int:
+        values = np.asarray(self._value(part))
         flat = values.reshape(len(values), -1)
         constant = (flat == flat[0]).all(axis=0)
         if constant.any():
@@ -321,77 +344,76 @@ class _Reader:
             )
         return flat.shape[1]
 
-    def _offset(self, part: Any) -> None:
-        self.components[part.name] = Numeric(part.name, part.name)
-        self.offsets.append(part.name)
-
-    def _component(self, part: Any, *, categorical: bool) -> Component:
-        if part.name in self.components:
-            return self.components[part.name]
-        component: Component = Numeric(part.name, part.name)
-        if categorical:
-            levels = self._levels(part)
-            if len(levels) < 2:
-                raise DataError(
-                    f"`data` must have at least two levels of {part.name!r}, got "
-                    f"{listing(levels)}. Leave the term out, or use the whole survey."
-                )
-            component = Categorical(part.name, part.name, levels)
-        self.components[part.name] = component
-        return component
-
-    def _factor(self, term: Any) -> None:
-        name = variable_name(term.name)
+    def _factor(self, parts: Parts) -> str:
+        name = variable_name(name_of(parts))
         if name in self.factors:
-            return
-        names = [self._group_component(part) for part in term.components]
-        codes = [self._codes(name) for name in names]
-        first, _ = unique_rows([c.astype(np.int64) for c in codes], len(self.survey))
+            return name
+        # apart from a number of the same column
+        components = [
+            Categorical(f"levels of {part.name}", part.text, self._levels(part)) for part in parts
+        ]
+        for part, component in zip(parts, components, strict=True):
+            self._add(component, part)
+        codes = [
+            c.codes(as_series(values_of(self._value(p))))
+            for c, p in zip(components, parts, strict=True)
+        ]
+        first, _ = unique_rows([c.astype(np.int64) for c in codes], len(self._survey))
         table = sorted({tuple(int(c[i]) for c in codes) for i in first})
-        levels = [self._categorical(name).levels for name in names]
         groups = tuple(
-            ":".join(str(level[code]) for level, code in zip(levels, row, strict=True))
+            ":".join(str(c.levels[code]) for c, code in zip(components, row, strict=True))
             for row in table
         )
-        self.factors[name] = Factor(name, tuple(names), tuple(table), groups)
-
-    def _group_component(self, part: Any) -> str:
-        """Name of a grouping component, apart from a number of the same column."""
-        name = f"levels of {part.name}"
-        self.components.setdefault(name, Categorical(name, part.name, self._levels(part)))
+        names = tuple(component.name for component in components)
+        self.factors[name] = Factor(name, names, tuple(table), groups)
         return name
 
-    def _categorical(self, name: str) -> Categorical:
-        component = self.components[name]
-        assert isinstance(component, Categorical)
-        return component
+    def _is_categorical(self, part: Part) -> bool:
+        """Whether a part is a categorical: text, categories, a boolean, or coded as one."""
+        value = self._value(part)
+        if isinstance(value, Coded):
+            return True
+        return not pd.api.types.is_numeric_dtype(value.dtype) or pd.api.types.is_bool_dtype(
+            value.dtype
+        )
 
-    def _codes(self, name: str) -> NDArray[np.int32]:
-        component = self._categorical(name)
-        return component.codes(self._raw(component.source))
+    def _value(self, part: Part) -> Any:
+        """A column, or the result of a call, which is run when it is first asked for."""
+        if not part.is_call:
+            return self._survey[part.text]
+        if part.text not in self._values:
+            self._values[part.text] = self._called(part.text)
+        return self._values[part.text]
 
-    def _raw(self, source: str) -> pd.Series:
-        if source in self.survey.columns:
-            return self.survey[source]
-        calls = {str(call): call for call in calls_in(self.description)}
-        return as_series(calls[source].eval(self.survey, self.where))
+    def _called(self, text: str) -> Any:
+        try:
+            value, states = run_and_learn(text, self._survey, self._namespace)
+            value = result_of(value, text, len(self._survey))
+        except Exception as error:
+            raise FormulaError(
+                f"`formula` must have terms that can be computed from `data`, got {text!r}: "
+                f"{error}."
+            ) from error
+        check_row_by_row(text, value, self._survey, self._namespace, states)
+        if states:
+            self.states[text] = tuple(states)
+        return value
 
-    def _evaluate(self, part: Any) -> pd.Series | Array:
-        if hasattr(part, "call"):
-            result = part.call.eval(self.survey, self.where)
-            return result if isinstance(result, np.ndarray) else as_series(result)
-        column: pd.Series = self.survey[part.name]
-        return column
-
-    def _levels(self, part: Any) -> tuple[Level, ...]:
-        named = part.call.eval(self.survey, self.where) if hasattr(part, "call") else None
-        given = getattr(named, "levels", None)
-        if given is not None and not isinstance(named, pd.Series):
-            return tuple(given)
-        values = prepared(as_series(self._evaluate(part)))
+    def _levels(self, part: Part) -> tuple[Level, ...]:
+        value = self._value(part)
+        if isinstance(value, Coded) and value.levels is not None:
+            return tuple(_plain(level) for level in value.levels)
+        values = prepared(as_series(values_of(value)).rename(part.name))
         if isinstance(values.dtype, pd.CategoricalDtype):
             return tuple(_plain(level) for level in values.cat.categories)
         return tuple(_plain(level) for level in sorted(values.unique().tolist()))
+
+
+def _same_name(names: Sequence[str]) -> str:
+    return (
+        f"`formula` must give its terms different names, got {listing(names)} twice. "
+        f"Compute one of them as a column of the survey."
+    )
 
 
 def _plain(level: Any) -> Level:
@@ -399,44 +421,12 @@ def _plain(level: Any) -> Level:
     return value
 
 
-def _cross(labels: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    crossed = [""]
-    for part in labels:
-        crossed = [f"{left}, {right}" if left else right for left in crossed for right in part]
-    return tuple(crossed)
-
-
-def _contrasts(part: Any, levels: Sequence[Level], in_full: bool) -> Any:
+def _contrasts(name: str, value: Any, levels: Sequence[Level], *, in_full: bool) -> Any:
     from formulae.categorical import Treatment
 
-    box = getattr(part, "_intermediate_data", None)
-    contrast = getattr(box, "contrast", None) or Treatment()
+    contrast = (value.contrast if isinstance(value, Coded) else None) or Treatment()
     given = vars(contrast).get("reference", vars(contrast).get("omit"))
     if given is not None and given not in levels:
-        raise FormulaError(
-            unknown("formula", f"name a level of the data in {part.name}", given, levels)
-        )
+        raise FormulaError(unknown("formula", f"name a level of the data in {name}", given, levels))
     code = contrast.code_with_intercept if in_full else contrast.code_without_intercept
     return code(list(levels))
-
-
-def _bars(formula: str) -> Iterator[list[tuple[str, str]]]:
-    """For each bar of the formula in order, the group-specific terms that it makes."""
-    from formulae.parser import Parser
-    from formulae.resolver import Resolver
-    from formulae.scanner import Scanner
-
-    def pipes(node: Any) -> Iterator[Any]:
-        if type(node).__name__ == "Grouping":
-            yield from pipes(node.expression)
-        elif type(node).__name__ == "Binary":
-            if node.operator.kind == "PIPE":
-                yield node
-            else:
-                yield from pipes(node.left)
-                yield from pipes(node.right)
-
-    for node in pipes(Parser(Scanner(formula).scan()).parse()):
-        resolved = Resolver(node).resolve()
-        terms = getattr(resolved, "group_terms", None) or [resolved]
-        yield [(term.name, term.factor.name) for term in terms]

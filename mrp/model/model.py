@@ -10,14 +10,15 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import numpy as np
 import pandas as pd
 from xarray import DataTree
 
-from mrp.calls import FUNCTIONS
 from mrp.checks.diagnostics import measure
 from mrp.design import Design
 from mrp.errors import FormulaError, RequestError, unknown
 from mrp.fit import Fit
+from mrp.formula.functions import SHORT
 from mrp.frames import as_pandas
 from mrp.levels import LevelParameters, level_parameters
 from mrp.links import Link
@@ -327,7 +328,7 @@ class Model:
                 family=self.family,
                 link="softmax" if self.family == "categorical" else self._link,
                 center_predictors=self._center_predictors,
-                extra_namespace={**FUNCTIONS, **self._namespace},
+                extra_namespace={"np": np, **{n: getattr(np, n) for n in SHORT}, **self._namespace},
             )
 
     def sample(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +12,21 @@ from numpy.typing import NDArray
 
 from mrp.design import Level
 from mrp.errors import DataError, FormulaError, listing
+from mrp.formula.calls import (
+    arguments,
+    callee,
+    evaluate,
+    names_in,
+    nodes,
+    plain,
+    run_and_learn,
+    values_of,
+)
+from mrp.formula.functions import PROPORTIONS, Coded, functions
+from mrp.formula.grammar import Part, describe
 from mrp.levels import Kind
 from mrp.model.columns import as_series, prepared
 
-PROPORTIONS = ("p", "prop", "proportion")
-"""Names under which a formula may write the outcome ``p(successes, trials)``."""
 MOST_NUMBERS = 20
 """How many different numbers of an outcome are taken to be levels; a categorical may have more."""
 
@@ -52,30 +61,29 @@ class Outcome:
 
 
 def read_outcome(
-    description: Any, survey: pd.DataFrame, where: Any, levels: Kind | None
+    part: Part, survey: pd.DataFrame, namespace: Mapping[str, Any], levels: Kind | None
 ) -> Outcome:
     """Outcome of each respondent, as numbers or as positions among its levels."""
-    part = description.response.term.components[0]
-    name = description.response.term.name
-    if hasattr(part, "call"):
-        if part.call.callee in PROPORTIONS:
-            return _proportion(name, part.call, survey, where)
+    name = part.name
+    if part.is_call:
+        if callee(next(nodes(part.text))) in PROPORTIONS:
+            return _proportion(name, part.text, survey, namespace)
+        value = _evaluated(part.text, survey, namespace)
         if levels is not None:
-            values = _with_levels(_evaluated(part.call, survey, where))
-            return _outcome_of_levels(name, values, levels)
-        return Outcome(name, _outcome_numbers(name, _outcome_values(part.call, survey, where)))
-    column = survey[part.name]
-    if part.reference is not None:
+            return _outcome_of_levels(name, _with_levels(value), levels)
+        return Outcome(name, _outcome_numbers(name, as_series(values_of(value))))
+    column = survey[part.text]
+    if part.level is not None:
         if levels is not None:
             raise FormulaError(
                 f"`formula` must name the outcome alone where its family has all levels, got "
-                f"'{part.name}[{part.reference}]'. Write '{part.name} ~ …', or pass "
+                f"'{part.text}[{part.level}]'. Write '{part.text} ~ …', or pass "
                 f"family='bernoulli'."
             )
-        return Outcome(name, _is_level(part.name, column, part.reference))
+        return Outcome(name, _is_level(part.text, column, part.level))
     if levels is not None:
         return _outcome_of_levels(name, column, levels)
-    return Outcome(name, _outcome_numbers(name, column, column=part.name))
+    return Outcome(name, _outcome_numbers(name, column, column=part.text))
 
 
 def _outcome_of_levels(name: str, values: Any, kind: Kind) -> Outcome:
@@ -139,18 +147,41 @@ def outcome_values(values: Any, outcome: Outcome) -> NDArray[np.float64]:
     return codes.astype(np.float64)
 
 
-def _proportion(name: str, call: Any, survey: pd.DataFrame, where: Any) -> Outcome:
-    if len(call.args) != 2:
+def _proportion(
+    name: str, text: str, survey: pd.DataFrame, namespace: Mapping[str, Any]
+) -> Outcome:
+    parts = arguments(text)
+    if len(parts) != 2:
         raise FormulaError(
             f"`formula` must write the outcome as p(successes, trials), got {name!r}."
         )
     values, trials = (
         np.broadcast_to(
-            _outcome_numbers(name, _outcome_values(arg, survey, where)), (len(survey),)
+            _outcome_numbers(name, _evaluated(part, survey, namespace)), (len(survey),)
         ).copy()
-        for arg in call.args
+        for part in parts
     )
     return Outcome(name, values, trials)
+
+
+def trials_text(formula: str) -> str:
+    """How a formula writes the trials: the second argument of ``p(successes, trials)``."""
+    outcome = describe(formula).outcome
+    assert outcome is not None
+    return arguments(outcome.text)[1]
+
+
+def trials_columns(formula: str) -> list[str]:
+    """Names that the number of trials is made of: columns, or the user's own."""
+    return sorted(names_in(trials_text(formula)) - set(functions()))
+
+
+def trials_of(
+    formula: str, data: pd.DataFrame, namespace: Mapping[str, Any]
+) -> NDArray[np.float64]:
+    """Number of trials of each row of new data (n,)."""
+    trials = evaluate(trials_text(formula), data, namespace, [])
+    return np.broadcast_to(np.asarray(trials, dtype=np.float64), (len(data),))
 
 
 def _is_level(name: str, column: pd.Series, level: str) -> NDArray[np.float64]:
@@ -163,26 +194,23 @@ def _is_level(name: str, column: pd.Series, level: str) -> NDArray[np.float64]:
     return matches.to_numpy().astype(np.float64)
 
 
-def _outcome_values(call: Any, survey: pd.DataFrame, where: Any) -> Any:
-    values = _evaluated(call, survey, where)
-    return values if np.isscalar(values) else as_series(values)
-
-
-def _evaluated(call: Any, survey: pd.DataFrame, where: Any) -> Any:
+def _evaluated(text: str, survey: pd.DataFrame, namespace: Mapping[str, Any]) -> Any:
     try:
-        return call.eval(survey, where)
+        return run_and_learn(text, survey, namespace)[0]
     except Exception as error:
         raise FormulaError(
-            f"`formula` must have an outcome that can be computed from `data`, got {str(call)!r}: "
-            f"{error}"
+            f"`formula` must have an outcome that can be computed from `data`, got {text!r}: "
+            f"{error}."
         ) from error
 
 
-def _with_levels(values: Any) -> pd.Series:
+def _with_levels(value: Any) -> pd.Series:
     """Values of a call as a column, in the order of ``C(x, levels=…)``."""
-    given = None if isinstance(values, pd.Series) else getattr(values, "levels", None)
-    column = as_series(values)
-    return column if given is None else pd.Series(pd.Categorical(column, categories=list(given)))
+    column = as_series(values_of(value))
+    given = value.levels if isinstance(value, Coded) else None
+    if given is None:
+        return column
+    return pd.Series(pd.Categorical(column, categories=list(given), ordered=True))
 
 
 def _all_levels(levels: Sequence[str]) -> str:
@@ -226,6 +254,10 @@ def outcome_column(formula: str) -> str:
     >>> outcome_column("p(successes, trials) ~ age"), outcome_column("party[left] ~ age")
     ('successes', 'party[left]')
     """
-    left = formula.split("~")[0].strip().strip("`")
-    proportion = re.fullmatch(rf"(?:{'|'.join(PROPORTIONS)})\(\s*(.+?)\s*,.*\)", left)
-    return proportion[1] if proportion else left
+    outcome = describe(formula).outcome
+    assert outcome is not None
+    if outcome.level is not None:
+        return f"{outcome.text}[{outcome.level}]"
+    if outcome.is_call and callee(next(nodes(outcome.text))) in PROPORTIONS:
+        return plain(arguments(outcome.text)[0])
+    return outcome.name

@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
-from mrp.calls import Calls
 from mrp.errors import RequestError, listing
 from mrp.files import complete
+from mrp.formula.calls import Calls
 from mrp.model.model import Model
 from mrp.model.prior_defaults import Priors
 from mrp.recovery.estimands import Names

@@ -1,0 +1,1 @@
+"""Formulas: their grammar, the calls in them, and how categoricals are coded."""
