@@ -101,7 +101,7 @@ def _mark(node: ast.AST) -> str:
 
 
 def _read_otherwise(tree: ast.AST) -> bool:
-    """Whether ``-x ** 2``, ``a ** b ** c`` or ``a < b < c`` stand in it, once read from the left."""
+    """Whether it has ``-x ** 2``, ``a ** b ** c`` or ``a < b < c``, once read from the left."""
     for node in ast.walk(tree):
         match node:
             case ast.UnaryOp(operand=ast.BinOp(op=ast.Pow())):

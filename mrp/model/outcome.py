@@ -180,8 +180,10 @@ def trials_of(
     formula: str, data: pd.DataFrame, namespace: Mapping[str, Any]
 ) -> NDArray[np.float64]:
     """Number of trials of each row of new data (n,)."""
-    trials = evaluate(trials_text(formula), data, namespace, [])
-    return np.broadcast_to(np.asarray(trials, dtype=np.float64), (len(data),))
+    trials = np.asarray(evaluate(trials_text(formula), data, namespace, []))
+    if trials.dtype.kind not in "biuf":
+        raise TypeError(f"trials must be numbers, got type {trials.dtype}")
+    return np.broadcast_to(trials.astype(np.float64), (len(data),))
 
 
 def _is_level(name: str, column: pd.Series, level: str) -> NDArray[np.float64]:

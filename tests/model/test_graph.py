@@ -25,11 +25,11 @@ FORMULAS = [
     ("y", "gaussian", "x"),
     ("y", "gaussian", "0 + x:education"),
     ("vote", "bernoulli", "age + x + (sex * x | state) + (1 | education)"),
-    ("vote", "bernoulli", "education * age + S(education):x + (education:age | state)"),
+    ("vote", "bernoulli", "education * age + S(education):x + (education * age | state)"),
     ("count", "poisson", "0 + poly(x, 2) + offset(z) + (1 | state:education) + (0 + k | state)"),
-    ("count", "negativebinomial", "veteran + year + (1 | year)"),
+    ("count", "negativebinomial", "k + year + (1 | year)"),
     ("p(wins, trials)", "binomial", "sex:x + (1 | state / education)"),
-    ("y", "gaussian", "poly(x, 2):sex + (poly(x, 2):sex | state) + (x | k)"),
+    ("y", "gaussian", "poly(x, 2):sex + (poly(x, 2) * sex | state) + (x | k)"),
     ("y", "gaussian", "scale(x) + np.log(z) + T(age, 'old') + (T(age, 'old') | C(k))"),
 ]
 
@@ -111,7 +111,7 @@ def test_a_fit_keeps_every_variable_but_those_of_the_sampler(
         ("p(wins, trials) ~ S(age) + scale(x) + (0 + age | state)", "binomial", "logit"),
         ("y ~ x + sex + (x | state:age)", "gaussian", "identity"),
         ("count ~ age + offset(log(z)) + (sex | state)", "poisson", "log"),
-        ("count ~ x + (age:x | state)", "negativebinomial", "log"),
+        ("count ~ x + (x + age:x | state)", "negativebinomial", "log"),
     ],
 )
 def test_the_density_is_bambi_s_where_effects_are_independent(
