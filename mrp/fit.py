@@ -21,11 +21,7 @@ from numpy.typing import NDArray
 
 from mrp import coefficients
 from mrp.coefficients import Coefficients
-from mrp.design import (
-    Design,
-    Level,
-    variable_name,
-)
+from mrp.design import Design, Level, Term, variable_name
 from mrp.errors import DataError, FitError, RequestError, listing
 from mrp.levels import level_parameters
 from mrp.links import Link
@@ -97,7 +93,7 @@ class Fit:
             A dataset, or a tree with a group ``posterior``, with dims chain and draw and variables
             named as Bambi names them; any others are kept and ignored. `Intercept` is that of the
             predictors as they are, not centred. A slash in names, as in ``I(x / 2)``, becomes
-            a division slash, which xarray takes.
+            a division slash, which xarray takes; double quotes become single ones.
 
         Returns
         -------
@@ -113,7 +109,7 @@ class Fit:
         from mrp.checks.parameters import log_prior_of
 
         if isinstance(draws, xr.Dataset):
-            tree = xr.DataTree.from_dict({"posterior": _without_slashes(draws)})
+            tree = xr.DataTree.from_dict({"posterior": _named_as_here(draws, model.design)})
         elif isinstance(draws, xr.DataTree) and "posterior" in draws.children:
             tree = draws.copy()
         else:
@@ -502,6 +498,17 @@ def _sorted(array: xr.DataArray) -> xr.DataArray:
     return array.transpose(*sorted(map(str, array.dims)))
 
 
-def _without_slashes(dataset: xr.Dataset) -> xr.Dataset:
+def _named_as_here(dataset: xr.Dataset, design: Design) -> xr.Dataset:
+    """Names with a division slash, and calls with the quotes that Python writes."""
+    quoted = tuple(t for term in [*design.terms, *_effects(design)] if '"' in (t := term.name))
+
+    def ours(name: str) -> str:
+        plain = variable_name(name)
+        return plain if plain.startswith(quoted) else plain.replace('"', "'")
+
     names = [str(name) for name in {*dataset.variables, *dataset.dims}]
-    return dataset.rename({n: variable_name(n) for n in names if n != variable_name(n)})
+    return dataset.rename({name: ours(name) for name in names if name != ours(name)})
+
+
+def _effects(design: Design) -> list[Term]:
+    return [term for block in design.blocks for term in block.terms]

@@ -137,6 +137,18 @@ def test_fit_knows_its_model():
     )
 
 
+def test_calls_are_found_whichever_quotes_their_names_have():
+    model = mrp.Model(
+        "y ~ T(age, ref='old') + (T(age, ref='old') | state)", SURVEY, family="bernoulli"
+    )
+    draws = fake_draws(model.design)
+    names = [str(name) for name in {*draws.variables, *draws.dims}]
+    as_bambi = draws.rename({name: name.replace("'", '"') for name in names if "'" in name})
+    ours = mrp.Fit.from_draws(model, as_bambi).coefficients.population
+    theirs = mrp.Fit.from_draws(model, draws).coefficients.population
+    np.testing.assert_array_equal(ours, theirs)
+
+
 def test_slashes_in_names_become_division_slashes():
     model = mrp.Model(SPLINES, SURVEY, family="bernoulli")
     ours = fake_draws(model.design, draws=4)
