@@ -67,6 +67,18 @@ def listing(names: Iterable[object], shown: int = SHOWN) -> str:
     return text + (f", … {len(items) - shown} more]" if len(items) > shown else "]")
 
 
+def shortened(text: str, most: int = 200) -> str:
+    """A text for a message: a long one is cut in the middle.
+
+    Examples
+    --------
+    >>> shortened("y ~ x + a very long formula", most=9)
+    'y ~ … mula'
+    """
+    half = most // 2
+    return text if len(text) <= most else f"{text[:half].rstrip()} … {text[-half:].lstrip()}"
+
+
 def closest(name: object, available: Iterable[object]) -> str | None:
     """The available name nearest in spelling to `name`, if any is near."""
     by_folded = {str(item).casefold(): str(item) for item in available}

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrp.formula.functions import SHORT
 from mrp.design import UNSEEN, Block, Categorical, Design, DesignRows, unique_rows, variable_name
 from mrp.errors import DataError
+from mrp.formula.functions import SHORT
 from mrp.model.formula import learn
 from tests.messages import raises
 

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mrp.errors import DataError, FormulaError, listing
+from mrp.errors import DataError, FormulaError, listing, shortened
 from mrp.formula import idioms
 from mrp.formula.functions import (
     BINARIES,
@@ -130,7 +130,10 @@ def canonical(text: str, formula: str) -> str:
     FormulaError
         Python can't read it, or it has what a formula can't have.
     """
-    must = f"`formula` must have calls that Python can read, got {text!r} in {formula!r}:"
+    must = (
+        f"`formula` must have calls that Python can read, got {shortened(text)!r} in "
+        f"{shortened(formula)!r}:"
+    )
     try:
         tree = _tree(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

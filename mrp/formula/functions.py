@@ -69,6 +69,8 @@ def counted(value: Any) -> Any:
 
 def arithmetic(apply: Callable[..., Any], *operands: Any) -> Any:
     """The result of an operator; in doubles where whole numbers would overflow or be cut."""
+    if any(isinstance(operand, str | list) for operand in operands) and apply is not operator.add:
+        raise TypeError("arithmetic is of numbers and columns")
     operands = tuple(counted(operand) for operand in operands)
     if not all(_is_whole(operand) for operand in operands):
         with np.errstate(all="ignore"):  # what is not finite is refused later

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NoReturn
 
-from mrp.errors import FormulaError
+from mrp.errors import FormulaError, shortened
 from mrp.formula import idioms
 from mrp.formula.calls import canonical, plain
 
@@ -49,6 +49,9 @@ class Part:
         """Name in terms, labels and draws: without the backquotes of columns."""
         return plain(self.text) if self.is_call else self.text
 
+
+MOST_CHARACTERS = 20_000
+"""Length of the longest formula."""
 
 Parts = tuple[Part, ...]
 """An interaction of parts; none of them: the intercept."""
@@ -111,7 +114,18 @@ def describe(formula: str) -> Description:
             f"`formula` must be a string, got {type(formula).__name__}. "
             f"Distributional formulas (bambi.Formula) are not supported."
         )
-    return _Parser(formula).formula()
+    if len(formula) > MOST_CHARACTERS:
+        raise FormulaError(
+            f"`formula` must have at most {MOST_CHARACTERS:,} characters, got {len(formula):,}. "
+            f"Compute what is long as columns of the data."
+        )
+    try:
+        return _Parser(formula).formula()
+    except RecursionError:
+        raise FormulaError(
+            f"`formula` must not nest brackets as deeply as {shortened(formula)!r}. Leave out "
+            f"those that are not needed."
+        ) from None
 
 
 # --- tokens ---------------------------------------------------------------------------------------
@@ -120,6 +134,7 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+(?:\.\d*)?|\.\d+)|(?P<name>[^\W\d][\w.]*)|`(?P<quoted>[^`]*)`"
     r"|(?P<string>'[^']*'|\"[^\"]*\")|(?P<mark>\|\||\*\*|==|!=|<=|>=|[-~+*/:^|()<>=\[\]{},]))"
 )
+_BLANK, _CALLED, _LEVELLED = (re.compile(rf"\s*{mark}") for mark in ("", r"\(", r"\["))
 _OPENING, _CLOSING = "([{", ")]}"
 
 
@@ -134,7 +149,7 @@ class _Token:
 def _tokens(formula: str, fail: Callable[[str], NoReturn]) -> list[_Token]:
     tokens: list[_Token] = []
     at = 0
-    while formula[at:].strip():
+    while not _BLANK.fullmatch(formula, at):
         match = _TOKEN.match(formula, at)
         if match is None:
             fail(f"it can't be read from {formula[at:].strip()[:20]!r} on")
@@ -146,12 +161,12 @@ def _tokens(formula: str, fail: Callable[[str], NoReturn]) -> list[_Token]:
             at = _end_of_bracket(formula, start, fail)
             inside = formula[start + 1 : at - 1]
             tokens.append(_Token("call", canonical(f"I({inside})", formula)))
-        elif kind == "name" and (opening := re.match(r"\s*\(", formula[at:])):
-            start = at + opening.end() - 1
+        elif kind == "name" and (opening := _CALLED.match(formula, at)):
+            start = opening.end() - 1
             at = _end_of_bracket(formula, start, fail)
             tokens.append(_Token("call", canonical(text + formula[start:at], formula)))
-        elif kind in ("name", "quoted") and (opening := re.match(r"\s*\[", formula[at:])):
-            start = at + opening.end() - 1
+        elif kind in ("name", "quoted") and (opening := _LEVELLED.match(formula, at)):
+            start = opening.end() - 1
             at = _end_of_bracket(formula, start, fail)
             tokens.append(_Token("column", text, _level(formula[start + 1 : at - 1], fail)))
         elif kind in ("name", "quoted"):
@@ -392,5 +407,5 @@ class _Parser:
     def _fail(self, problem: str) -> NoReturn:
         raise FormulaError(
             f"`formula` must be a Bambi formula such as 'y ~ x + (1 | g)', got "
-            f"{self._formula!r}: {problem}."
+            f"{shortened(self._formula)!r}: {problem}."
         )

@@ -255,6 +255,22 @@ def test_calls_have_what_python_reads_and_no_more(call: str, problem: str):
         describe(f"y ~ {call}")
 
 
+def test_a_formula_is_bounded():
+    long, deep = "y ~ x" + " + x" * 10_000, "y ~ " + "(" * 5_000 + "x" + ")" * 5_000
+    message = (
+        "`formula` must have at most 20,000 characters, got 40,005. Compute what is long as "
+        "columns of the data."
+    )
+    with raises(FormulaError, message):
+        describe(long)
+    message = (
+        f"`formula` must not nest brackets as deeply as 'y ~ {'(' * 96} … {')' * 100}'. Leave out "
+        "those that are not needed."
+    )
+    with raises(FormulaError, message):
+        describe(deep)
+
+
 def test_a_formula_is_text():
     message = (
         "`formula` must be a string, got int. Distributional formulas (bambi.Formula) are not "
