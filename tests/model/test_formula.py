@@ -225,6 +225,35 @@ def test_levels_are_sorted_where_they_have_no_order_and_keep_their_type(
             [("state", ["Intercept", "x"], True), ("age", ["Intercept", "x"], True)],
         ),
         ("(x | state:age)", [("state:age", ["Intercept", "x"], True)]),
+        # a bracket is coded by itself: whatever stands outside of it
+        (
+            "age:x + (age:x | state)",
+            [("state", ["Intercept", "age:x[young]", "age:x[mid]", "age:x[old]"], True)],
+        ),
+        (
+            "(1 | state) + (0 + age | state)",
+            [
+                ("state", ["Intercept"], False),
+                ("state", ["age[young]", "age[mid]", "age[old]"], True),
+            ],
+        ),
+        (
+            "age + (age:sex | state)",
+            [
+                (
+                    "state",
+                    [
+                        "Intercept",
+                        "sex[woman]",
+                        "age:sex[mid, man]",
+                        "age:sex[mid, woman]",
+                        "age:sex[old, man]",
+                        "age:sex[old, woman]",
+                    ],
+                    True,
+                )
+            ],
+        ),
         ("T(sex, 'a|b||c') + (x || state)", None),
     ],
 )
