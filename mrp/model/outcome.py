@@ -212,7 +212,7 @@ def _with_levels(value: Any) -> pd.Series:
     given = value.levels if isinstance(value, Coded) else None
     if given is None:
         return column
-    return pd.Series(pd.Categorical(column, categories=list(given), ordered=True))
+    return pd.Series(pd.Categorical(column.astype(object), list(given), ordered=True))
 
 
 def _all_levels(levels: Sequence[str]) -> str:
