@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mrp.design import Categorical, Design, DesignRows
-from mrp.errors import DataError, FrameWarning, RequestError, closest, listing, unknown
+from mrp.design import Categorical, Design
+from mrp.errors import DataError, FrameWarning, RequestError, listing, unknown
 
 Floats = NDArray[np.float64]
 SHARES_AGREE = 1e-3
@@ -226,33 +226,6 @@ def _check_groups_have_weight(
         raise DataError(
             f"`wts` must give every group of `by` some weight, got none for {listing(names)}. "
             f"Leave those rows out, or correct their weights."
-        )
-
-
-def check_new_groups(
-    rows: DesignRows, weights: Floats, new_levels: str | None, argument: str = "newdata"
-) -> None:
-    """Raise if rows belong to groups that the survey lacks and nothing says how to draw them."""
-    if new_levels is not None:
-        return
-    for factor, labels in rows.new_groups.items():
-        unseen = rows.groups[factor] >= len(rows.design.factors[factor].groups)
-        share = weights[unseen].sum() / weights.sum()
-        message = (
-            f"`{argument}` must have only groups of {factor!r} that the survey has, got "
-            f"{listing(labels)} ({int(unseen.sum())} rows, {share:.1%} of the weight)."
-        )
-        near = closest(labels[0], rows.design.factors[factor].groups)
-        if near == labels[0]:
-            message += (
-                " The survey has groups of these names, but of another type (numbers and text, or "
-                "whole and decimal numbers): convert the column."
-            )
-        elif near is not None:
-            message += f" Did you mean {near!r}?"
-        raise DataError(
-            f"{message} Say how to draw new groups: new_levels='gaussian' (from the fitted group "
-            f"distribution), 'uncertainty' or 'old_levels'."
         )
 
 

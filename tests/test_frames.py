@@ -217,9 +217,7 @@ def test_groups_that_are_numbers_in_one_table_and_text_in_the_other_are_said_to_
     message = (
         "`frame` must have only groups of 'district' that the survey has, got ['1', '2', '3'] (56 "
         "rows, 100.0% of the weight). The survey has groups of these names, but of another type "
-        "(numbers and text, or whole and decimal numbers): convert the column. Say how to draw "
-        "new groups: new_levels='gaussian' (from the fitted group distribution), 'uncertainty' or "
-        "'old_levels'."
+        "(numbers and text, or whole and decimal numbers): convert the column."
     )
     with raises(DataError, message):
         poststratified(frame(district=FRAME["district"].astype(str)))

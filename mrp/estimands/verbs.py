@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mrp.coefficients import NewLevels
 from mrp.errors import RequestError, listing
 from mrp.estimands.changes import Pair, Setting, Variables, crossed, pairs_of
 from mrp.estimands.context import (
@@ -29,6 +28,7 @@ from mrp.estimands.contrasts import AVERAGE, Comparison, Formula, formula_of
 from mrp.estimands.quantities import Contrast
 from mrp.fit import Fit
 from mrp.frames import Weights, columns_of, warn_of_absent_groups, warn_of_shares
+from mrp.new_groups import NewLevels
 from mrp.prediction import RowDraws
 from mrp.predictive import Kind
 from mrp.restriction import ReFormula
@@ -89,8 +89,11 @@ def predictions(
         None: all group-specific terms; False: none; or those of a formula such as
         ``"(1 | state)"``. Effects left out count as zero, and their columns aren't needed.
     new_levels
-        How to draw the effects of groups that the survey lacks: "gaussian", "uncertainty" or
-        "old_levels". By default they are an error.
+        How to draw the effects of groups that the survey lacks, which are an error by default:
+        "gaussian", "uncertainty" or "old_levels" for all; or, by grouping factor or column, such a
+        way, the levels that may be new (drawn "gaussian"), or a mapping from them to ways:
+        ``{"state": ["AK", "HI"]}``, ``{"state:race": "gaussian"}``. The result says below its
+        table, and in ``about["new_groups"]``, how much of it was drawn.
     seed
         Makes the effects of new groups, and outcomes that are drawn, repeatable.
 

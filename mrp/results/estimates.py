@@ -84,7 +84,10 @@ class Estimates:
         Number of chains; the draws of a row are chains x draws, chain by chain.
     about
         How the estimates were made: verb, quantity, type, prior or posterior, `Fit.fingerprint` of
-        the draws, and the columns of labels that were measured.
+        the draws, and the columns of labels that were measured. Where effects of groups that the
+        survey lacks were drawn, ``new_groups`` has for each grouping factor their ``share`` "of"
+        the rows or the weight (the largest, of several predictions), the number of ``groups`` and
+        the ``way``.
     summarised
         Centre and interval of tables, renderings and pictures, unless they are asked for others.
     """
@@ -418,11 +421,14 @@ class Estimates:
 
     def __repr__(self) -> str:
         """The table, and below it what it is."""
-        return f"{self._shown().to_string(index=False)}\n{self._caption()}"
+        shown = self._shown()
+        return "\n".join([shown.to_string(index=False), self._caption(), *self._notes(shown)])
 
     def _repr_html_(self) -> str:
-        table = self._shown().to_html(index=False, border=0)
-        return f"{table}<p>{html.escape(self._caption())}</p>"
+        shown = self._shown()
+        said = [self._caption(), *self._notes(shown)]
+        below = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in said)
+        return f"{shown.to_html(index=False, border=0)}{below}"
 
     def _shown(self) -> pd.DataFrame:
         """The table as it is shown: rounded, the middle of a long one left out."""
@@ -442,6 +448,17 @@ class Estimates:
         how = f"{len(self):,} x {what}; " if len(self) > 6 * SHOWN_ROWS else f"{what}; "
         group = self.about.get("group", "posterior")
         return f"{how}{self.summarised} of {self.source.size:,} {group} draws"
+
+    def _notes(self, shown: pd.DataFrame) -> list[str]:
+        """What a reader of the table should know: groups that were drawn, numbers that are none."""
+        notes = []
+        for factor, drawn in self.about.get("new_groups", {}).items():
+            groups = "1 group" if drawn["groups"] == 1 else f"{drawn['groups']:,} groups"
+            share = f"{drawn['share']:.1%} of the {drawn['of']}"
+            notes.append(f"drawn anew ({drawn['way']}): {groups} of {factor!r}, {share}")
+        if (shown["estimate"] == "nan").any():
+            notes.append("nan: draws that are no numbers, such as 0 / 0")
+        return notes
 
 
 def estimates(

@@ -349,7 +349,12 @@ def test_both_sides_share_a_new_groups_draw(new_levels):
     fit_ = fake_fit("y ~ x + gender + (1 | state)", SURVEY, family="bernoulli", draws=5)
     data = FRAME.assign(state=[f"new {k % 3}" for k in range(len(FRAME))])
     found = mrp.comparisons(
-        fit_, variables="gender", newdata=data, new_levels=new_levels, type="link", seed=1
+        fit_,
+        variables="gender",
+        newdata=data,
+        new_levels={"state": new_levels},
+        type="link",
+        seed=1,
     )
     expected = np.broadcast_to(fit_.coefficients.population[2], matrix(found).shape)
     np.testing.assert_allclose(matrix(found), expected, **CLOSE)
