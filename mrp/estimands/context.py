@@ -10,16 +10,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mrp import links
 from mrp.coefficients import Coefficients, with_new_groups
 from mrp.design import DesignRows
 from mrp.errors import RequestError, is_whole, listing, unknown
 from mrp.estimands.changes import Setting, Variables, settings_of
 from mrp.estimands.grids import newdata_of, survey_of
-from mrp.estimands.quantities import ByLevel, Transformed, split_levels
+from mrp.estimands.quantities import ByLevel, LogOdds, Transformed, log_odds, split_levels
 from mrp.fit import Fit, check_fit
 from mrp.frames import Weights, as_pandas, grouping, weights_of
 from mrp.levels import probabilities
-from mrp.links import inverse
+from mrp.links import InverseLink, inverse
 from mrp.new_groups import Drawn, NewGroups, NewLevels, drawn_of, read, ways_of
 from mrp.prediction import RowDraws, average, predict
 from mrp.predictive import Kind, outcomes
@@ -81,8 +82,17 @@ class Context:
             return levels
         return levels[1:] if self.fit.family == "categorical" else None
 
-    def predict(self, setting: Setting | None = None, *, type: Type | None = None) -> RowDraws:
-        """Prediction of the rows, or of the rows with some variables set to something else."""
+    def predict(
+        self,
+        setting: Setting | None = None,
+        *,
+        type: Type | None = None,
+        response: InverseLink | None = None,
+    ) -> RowDraws:
+        """Prediction of the rows, or of the rows with some variables set to something else.
+
+        `response` makes something else than the expected outcome of the linear predictor.
+        """
         fit, rows, data = self.fit, self.rows, self.data
         if setting:
             changes = {name: value.of(data[name]) for name, value in setting.items()}
@@ -95,10 +105,32 @@ class Context:
             response = probabilities(fit.family, fit.link, coefficients)
             prediction = predict(rows, coefficients, response, levels=len(fit.levels))
         else:
-            prediction = predict(rows, coefficients, inverse(fit.link))
+            prediction = predict(rows, coefficients, response or inverse(fit.link))
         if self.kind == "expected":
             return prediction
         return outcomes(fit, prediction, data, self.seed, self.argument)
+
+    def log_odds(self, setting: Setting) -> RowDraws:
+        """Log odds of the rows' predictions, with all digits in both tails."""
+        if self._of_probabilities:
+            return self.predict(setting, response=links.log_odds(self.fit.link))
+        return LogOdds(self.predict(setting), len(self.levels or (None,)))
+
+    def log_odds_of_averages(
+        self, setting: Setting, codes: NDArray[np.int64], groups: int
+    ) -> Floats:
+        """Log odds of weighted averages (groups, draws), with all digits in both tails."""
+        averages, complements = self.average(self.predict(setting), codes, groups), None
+        if self._of_probabilities:
+            others = self.predict(setting, response=links.complement(self.fit.link))
+            complements = self.average(others, codes, groups)
+        return log_odds(averages, len(self.levels or (None,)), complements)
+
+    @property
+    def _of_probabilities(self) -> bool:
+        """Whether a prediction is one probability."""
+        to_probabilities = self.fit.link in ("logit", "probit", "cloglog")
+        return self.type == "response" and self.fit.levels is None and to_probabilities
 
     def _coefficients(self, rows: DesignRows) -> Coefficients:
         """Draws of the coefficients, with those of new groups; how many there are is noted."""

@@ -342,7 +342,7 @@ class Estimates:
 
         Returns
         -------
-        The labels and a column ``probability``.
+        The labels and a column ``probability``, which is missing where draws are no numbers.
         """
         return self._shares({"probability": comparison(statement)})
 
@@ -353,7 +353,7 @@ class Estimates:
         -------
         The labels, ``direction`` ("+" or "-") and ``probability``: the larger of the shares of
         draws above and below zero ("+" where they are equal). It is 0.5 to 1, or less where draws
-        are exactly zero.
+        are exactly zero. Both are missing where draws are no numbers.
 
         References
         ----------
@@ -362,9 +362,8 @@ class Estimates:
         events = {"direction": comparison("> 0"), "probability": comparison("< 0")}
         table = self._shares(events)
         above, below = (table[name].to_numpy() for name in events)
-        return table.assign(
-            direction=np.where(above >= below, "+", "-"), probability=np.maximum(above, below)
-        )
+        sign = pd.Series(np.where(above >= below, "+", "-")).mask(np.isnan(above))
+        return table.assign(direction=sign, probability=np.maximum(above, below))
 
     def equivalence(self, bounds: Sequence[float]) -> pd.DataFrame:
         """Shares of the draws below, inside and above a region of practical equivalence.
@@ -377,7 +376,7 @@ class Estimates:
         Returns
         -------
         The labels, ``below`` (share of draws < low), ``inside`` (low <= draws <= high) and
-        ``above`` (draws > high), which sum to 1.
+        ``above`` (draws > high), which sum to 1, or are missing where draws are no numbers.
 
         References
         ----------
