@@ -14,8 +14,6 @@ from mrp.design import Categorical, Design
 from mrp.errors import DataError, FrameWarning, RequestError, listing, unknown
 
 Floats = NDArray[np.float64]
-SHARES_AGREE = 1e-3
-"""Relative difference up to which the totals of areas count as the same (rounded shares)."""
 Weights = str | Sequence[float] | NDArray[Any] | pd.Series
 MAPPED = "by"
 """Column of a table of groups that holds their labels."""
@@ -254,24 +252,6 @@ def warn_of_absent_groups(design: Design, frame: pd.DataFrame, columns: Sequence
             warnings.warn(
                 f"`frame` has no cells for {listing(absent)} of {name!r}: no estimate is made "
                 f"for them. Add cells for those that you want.",
-                FrameWarning,
-                stacklevel=3,
-            )
-
-
-def warn_of_shares(design: Design, frame: pd.DataFrame, weights: Floats, by: Sequence[str]) -> None:
-    """Warn if weights are shares within areas and areas are about to be averaged together."""
-    for factor in design.factors.values():
-        sources = [design.components[name].source for name in factor.components]
-        name = sources[0]
-        if name in by or name not in frame.columns or len(sources) > 1:
-            continue
-        totals = np.bincount(pd.factorize(frame[name])[0], weights=weights)
-        if len(totals) > 1 and np.allclose(totals, totals[0], rtol=SHARES_AGREE):
-            warnings.warn(
-                f"`wts` sum to {totals[0]:.6g} for each of the {len(totals)} values of {name!r}: "
-                f"they look like shares within {name!r}, and averaging across it counts all of "
-                f"them equally. Use population counts, or `by={name!r}`.",
                 FrameWarning,
                 stacklevel=3,
             )

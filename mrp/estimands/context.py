@@ -27,6 +27,7 @@ from mrp.predictive import Kind, outcomes
 from mrp.restriction import ReFormula, restricted
 from mrp.results.estimates import RESULTS, Estimates, Made, estimates
 from mrp.results.labels import MOST_COLORS
+from mrp.shares import warn_of_shares
 
 Floats = NDArray[np.float64]
 Type = Literal["response", "link"]
@@ -48,6 +49,8 @@ class Context:
         The table, and its design rows.
     weights
         Weight of each row (n,).
+    population
+        What the user gave as weights of rows that stand for a population; None for a survey's.
     type
         Scale of predictions.
     new_levels, seed
@@ -66,6 +69,7 @@ class Context:
     data: pd.DataFrame
     rows: DesignRows
     weights: Floats
+    population: Weights | None
     type: Type
     new_levels: NewGroups
     seed: int
@@ -183,7 +187,11 @@ class Context:
 
     def groups(self, by: By | None) -> tuple[NDArray[np.int64], pd.DataFrame]:
         """Group of each row, and the groups' labels."""
-        return grouping(self._columns(by), self.data, self.weights, self.argument)
+        codes, labels = grouping(self._columns(by), self.data, self.weights, self.argument)
+        if self.population is not None:
+            column = self.population if isinstance(self.population, str) else None
+            warn_of_shares(self.rows, self.data, self.weights, column, codes)
+        return codes, labels
 
     def _columns(self, by: By | None) -> By | None:
         """`by` without the outcome's level, by which results with levels always are."""
@@ -239,7 +247,17 @@ def context(
     rows = fit.design.rows(data, argument=argument)
     weights = weights_of(wts, data, argument)
     return Context(
-        fit, data, rows, weights, type, new_groups, _seed(seed), argument, kind, transform
+        fit,
+        data,
+        rows,
+        weights,
+        None if newdata is None else wts,
+        type,
+        new_groups,
+        _seed(seed),
+        argument,
+        kind,
+        transform,
     )
 
 

@@ -27,7 +27,7 @@ from mrp.estimands.context import (
 from mrp.estimands.contrasts import AVERAGE, FORMULAS, Comparison, Formula, formula_of
 from mrp.estimands.quantities import Contrast
 from mrp.fit import Fit
-from mrp.frames import Weights, columns_of, warn_of_absent_groups, warn_of_shares
+from mrp.frames import Weights, columns_of, warn_of_absent_groups
 from mrp.new_groups import NewLevels
 from mrp.prediction import RowDraws
 from mrp.predictive import Kind
@@ -267,10 +267,6 @@ def poststratify(
     )
     result = _averaged_predictions(asked, None, by, "poststratify")
     columns = [name for name in columns_of(by) if name in asked.data.columns]
-    if wts is not None:
-        # a table groups areas together, so they are averaged across
-        apart = columns if isinstance(by, str | list | tuple) else []
-        warn_of_shares(fit.design, asked.data, asked.weights, apart)
     warn_of_absent_groups(fit.design, asked.data, columns)
     return result
 

@@ -85,7 +85,9 @@ def test_contrasts_of_rows_equal_a_plain_loop(name, comparison):
         fit_of(name), variables=request_of(name), newdata=FRAME, comparison=comparison
     )
     expected = loops.contrasts(*sides(name), loops.CONTRAST[comparison])
-    np.testing.assert_allclose(matrix(found), expected, **CLOSE)
+    # the loop's log odds lose digits where a probability is near one
+    close = {"rtol": 1e-8} if comparison == "lnor" else CLOSE
+    np.testing.assert_allclose(matrix(found), expected, **close)
     assert set(found.labels["contrast"]) == {written(name, comparison, averaged=False)}
 
 
