@@ -88,8 +88,7 @@ class _Given:
     @classmethod
     def of(cls, weights: Floats) -> _Given:
         some = weights[:: max(1, len(weights) // SAMPLED)]
-        steps = (10.0**-k for k in range(7))
-        near = (step for step in steps if np.allclose(some / step, np.rint(some / step), 0, 1e-6))
+        near = (step for step in 10.0 ** -np.arange(7) if _multiples(some, step))
         whole = bool((weights == np.rint(weights)).all())
         return cls(weights, whole, bool(np.ptp(weights) == 0), 1.0 if whole else next(near, 0.0))
 
@@ -139,12 +138,10 @@ class _Areas:
     @property
     def agree(self) -> bool:
         """Whether the totals are the same."""
-        return bool(np.allclose(self.totals, self.totals[0], rtol=AGREE))
+        return bool(np.allclose(self.totals, self.totals[0], rtol=AGREE, atol=0))
 
     def equal(self, given: _Given) -> bool:
         """Whether the totals look like those of shares."""
-        if len(self.totals) < 2 or not np.isfinite(self.totals).all():
-            return False
         if self.at_unit(given):
             return True
         if given.same or not self.agree:
@@ -153,7 +150,7 @@ class _Areas:
 
     def at_unit(self, given: _Given) -> bool:
         """Whether the totals are 1, 100 or another power of ten, within rounding."""
-        if len(self.totals) < 2 or 2 * len(self.totals) > len(self.codes) or self.common < 0.5:
+        if 2 * len(self.totals) > len(self.codes) or self.common < 0.5:
             return False
         unit = 10.0 ** np.rint(np.log10(self.common))
         return (unit == 100 or not given.whole) and bool(self.near(unit, given).all())
@@ -201,6 +198,12 @@ def _tolerance(rounding: Floats) -> Floats:
     return np.clip(rounding, AGREE, MOST_OFF)
 
 
+def _multiples(weights: Floats, step: float) -> bool:
+    """Whether weights are so many steps, one or more."""
+    steps = np.rint(weights / step)
+    return bool((steps >= 1).all() and np.allclose(weights / step, steps, rtol=0, atol=1e-6))
+
+
 def _round(number: float) -> bool:
     """Whether a number of 1 or more has two digits that are not zero, at the most."""
     return number >= 1 and bool(abs(number / float(f"{number:.1e}") - 1) < AGREE / 10)
@@ -221,7 +224,8 @@ def _areas(
         else:
             continue
         areas = _Areas.of((name,), of_cell, given, factor=name in factors)
-        if 1 < len(areas.totals) <= len(used) / (1 if areas.factor else 2):
+        several = 1 < len(areas.totals) <= len(used) / (1 if areas.factor else 2)
+        if several and np.isfinite(areas.totals).all():
             yield areas
 
 
@@ -251,6 +255,8 @@ def _may_be_area(column: pd.Series) -> bool:
 
 def _pairs(found: Sequence[_Areas], given: _Given) -> Iterator[tuple[_Areas, _Areas]]:
     """Columns whose combinations may have shares: the totals of each are so many units."""
+    if given.same:
+        return
     for unit in (100.0,) if given.whole else (1.0, 100.0):
         several = []
         for area in found:

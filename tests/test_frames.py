@@ -339,6 +339,18 @@ def test_weights_that_are_text_are_refused():
         poststratified(frame(), wts="region")
 
 
+@pytest.mark.parametrize("unit", [1e-310, 1e-3, 1e3, 1e302])
+def test_unit_of_the_weights_does_not_matter(unit):
+    expected = poststratified(frame(), by="region")
+    weights = FRAME["n"] * unit
+    found = poststratified(frame(n=weights), by="region")
+    np.testing.assert_allclose(found.draws.values, expected.draws.values, rtol=1e-6)
+    new = FRAME["state"].replace({"CA": "Quebec"})
+    reported = poststratified(frame(n=weights, state=new), by="region", new_levels="gaussian")
+    share = FRAME["n"][FRAME["state"] == "CA"].sum() / FRAME["n"].sum()
+    assert reported.about["new_groups"]["state"]["share"] == pytest.approx(share, rel=1e-6)
+
+
 def test_unknown_column_of_weights_is_named_with_the_closest_one():
     message = (
         "`wts` must name a column of `frame`, got 'States'. Available: ['age', 'x', 'gender', "

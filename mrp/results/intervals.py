@@ -17,6 +17,8 @@ IntervalKind = Literal["eti", "hdi"]
 Probabilities = float | Sequence[float]
 """Probability of an interval; a sequence asks for an interval of each."""
 
+SMALLEST_SPREAD = 1e-150
+"""Smallest standard deviation whose square is a number with all digits."""
 KINDS: Mapping[IntervalKind, str] = {"eti": "equal-tailed", "hdi": "highest-density"}
 """Kinds of interval in words."""
 
@@ -132,12 +134,13 @@ def summarise(
     probabilities = ci_prob if isinstance(ci_prob, Sequence) else (ci_prob,)
     with np.errstate(over="ignore", invalid="ignore"):
         result = _summary(values, probabilities, center, ci_kind)
-        # sums and squares of large numbers may be too large, where what is asked for is not
-        large = np.flatnonzero(~np.isfinite(result).all(axis=1) & np.isfinite(values).all(axis=1))
-        if len(large):
-            size = np.frexp(np.abs(values[large]).max(axis=1, keepdims=True))[1]
-            scaled = _summary(np.ldexp(values[large], -size), probabilities, center, ci_kind)
-            result[large] = np.ldexp(scaled, size)
+        # squares, and sums of large numbers, may be no numbers or zero where the result is not
+        odd = ~np.isfinite(result).all(axis=1) | (result[:, 1] < SMALLEST_SPREAD)
+        extreme = np.flatnonzero(odd & np.isfinite(values).all(axis=1))
+        if len(extreme):
+            size = np.frexp(np.abs(values[extreme]).max(axis=1, keepdims=True))[1]
+            scaled = _summary(np.ldexp(values[extreme], -size), probabilities, center, ci_kind)
+            result[extreme] = np.ldexp(scaled, size)
     return result
 
 
@@ -163,14 +166,13 @@ def equal_tailed(values: Floats, probability: float) -> tuple[Floats, Floats]:
     at = [tail, 1 - tail]
     with np.errstate(invalid="ignore"):
         bounds = np.quantile(values, at, axis=1, overwrite_input=True)
-    infinite = np.flatnonzero(np.isnan(bounds).any(axis=0) & ~np.isnan(values).any(axis=1))
-    if len(infinite):
-        # the interpolation makes NaN of equal infinities, and of a number and infinity
-        below, above = (
-            np.quantile(values[infinite], at, axis=1, method=side) for side in ("lower", "higher")
-        )
-        exact = np.where(below == above, below, below + above)
-        bounds[:, infinite] = np.where(np.isnan(bounds[:, infinite]), exact, bounds[:, infinite])
+        lost = np.isnan(bounds) & ~np.isnan(values).any(axis=1)
+        if lost.any():
+            # the interpolation makes NaN of equal infinities, and of a number and infinity
+            below, above = (
+                np.quantile(values, at, axis=1, method=side) for side in ("lower", "higher")
+            )
+            bounds = np.where(lost, np.where(below == above, below, below + above), bounds)
     return bounds[0], bounds[1]
 
 
