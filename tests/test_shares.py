@@ -120,7 +120,7 @@ def test_rounded_shares_are_noticed(decimals, factor, total, seed):
     weights = (factor * shares).round(decimals)
     totals = weights.groupby(cells["state"]).sum()
     low, high = totals.min(), totals.max()
-    exact = np.allclose(totals, totals.iloc[0], rtol=1e-3)
+    exact = np.allclose(totals, totals.iloc[0], rtol=1e-3, atol=0)
     said = f"{totals.iloc[0]:.6g}" if exact else f"{total} ({low:.6g} to {high:.6g})"
     assert said_of(weights, cells) == [message(said)]
 
