@@ -84,7 +84,9 @@ def predictions(
         draw (of binomial models the share of successes among the row's trials).
     transform
         Function of an array that is applied to the draws of the results, after averaging:
-        ``np.exp``. Means and intervals are those of the transformed draws.
+        ``np.exp``. Means and intervals are those of the transformed draws. It must return numbers:
+        for the probability that an average is beyond a line, see `Estimates.probability`; for the
+        share of people beyond it, ``kind="predictive"``.
     re_formula
         None: all group-specific terms; False: none; or those of a formula such as
         ``"(1 | state)"``. Effects left out count as zero, and their columns aren't needed.
@@ -238,7 +240,8 @@ def poststratify(
     -----
     FrameWarning
         The survey knows an area that has no cells; or the weights are shares within areas (they
-        sum to the same number in each) and are about to be averaged across areas.
+        sum to the same number in each value of a column) and are about to be averaged across
+        areas; or some are shares, percents or counts, and others not.
 
     Examples
     --------
