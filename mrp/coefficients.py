@@ -13,18 +13,17 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from mrp.design import Block, Design, DesignRows, Level, Term
-from mrp.errors import DataError, FitError, RequestError, closest, listing, unknown
+from mrp.errors import DataError, FitError, closest, listing
 from mrp.levels import NO_LEVELS, THRESHOLD, THRESHOLD_DIM, LevelParameters
+from mrp.new_groups import Way, Ways
 
 Floats = NDArray[np.float64]
-NewLevels = Literal["gaussian", "uncertainty", "old_levels"]
 Dims = tuple[str, ...]
 
 
@@ -273,7 +272,7 @@ def with_new_groups(
     rows: DesignRows,
     draws: xr.Dataset,
     *,
-    new_levels: NewLevels | None,
+    ways: Ways,
     seed: int,
 ) -> Coefficients:
     """Append effects of the groups that the survey lacks.
@@ -286,10 +285,11 @@ def with_new_groups(
         The design, and the rows whose new groups need effects.
     draws
         Dataset with the sd's (``1|state_sigma``) and correlations (``state_cor``) of the blocks.
-    new_levels
-        "gaussian": a new group's effects are drawn from the fitted group distribution, in each
-        draw; "uncertainty": in each draw, the effects of one survey group picked at random;
-        "old_levels": one survey group picked at random for all draws. As in brms.
+    ways
+        For each factor, how each of its new groups is drawn. "gaussian": its effects are drawn
+        from the fitted group distribution, in each draw; "uncertainty": in each draw, the effects
+        of one survey group picked at random; "old_levels": one survey group picked at random for
+        all draws. As in brms.
     seed
         Makes the picks repeatable.
 
@@ -302,23 +302,37 @@ def with_new_groups(
     """
     if not rows.new_groups:
         return coefficients
-    if new_levels not in get_args(NewLevels):
-        raise RequestError(
-            unknown("new_levels", "say how to draw new groups", new_levels, get_args(NewLevels))
-        )
     effects = list(coefficients.effects)
     for b, block in enumerate(design.blocks):
         labels = rows.new_groups.get(block.factor, ())
         if not labels:
             continue
-        if new_levels == "gaussian":
-            new = _gaussian(design, b, labels, draws, seed, coefficients)
-        else:
-            size = coefficients.size if new_levels == "uncertainty" else 1
-            picks = _picks(effects[b].shape[1], block.factor, labels, seed, size)
-            new = _picked(effects[b], picks, coefficients.size)
-        effects[b] = np.concatenate([effects[b], new], axis=1)
+        own = effects[b]
+        new = np.empty((block.width, len(labels), coefficients.columns))
+        for way in set(ways[block.factor]):
+            at = [k for k, of_group in enumerate(ways[block.factor]) if of_group == way]
+            some = [labels[k] for k in at]
+            new[:, at] = _drawn(own, design, b, some, draws, way, seed, coefficients)
+        effects[b] = np.concatenate([own, new], axis=1)
     return replace(coefficients, effects=tuple(effects))
+
+
+def _drawn(
+    own: Floats,
+    design: Design,
+    position: int,
+    labels: Sequence[str],
+    draws: xr.Dataset,
+    way: Way,
+    seed: int,
+    coefficients: Coefficients,
+) -> Floats:
+    """Effects (width, new groups, predictors x draws) of a block that are drawn in one way."""
+    if way == "gaussian":
+        return _gaussian(design, position, labels, draws, seed, coefficients)
+    size = coefficients.size if way == "uncertainty" else 1
+    picks = _picks(own.shape[1], design.blocks[position].factor, labels, seed, size)
+    return _picked(own, picks, coefficients.size)
 
 
 def _gaussian(

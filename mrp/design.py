@@ -252,14 +252,15 @@ class Design:
         }
         groups = {name: _group_index(factor, values) for name, factor in self.factors.items()}
         new = {
-            name: _new_groups(factor, self.components, raw, groups[name])
+            name: _new_groups(factor, self.components, values, raw, groups[name])
             for name, factor in self.factors.items()
         }
-        for name, (index, _) in new.items():
+        for name, (index, _, _) in new.items():
             groups[name] = index
         used = {name: values[name] for name in values if name in self.population_components}
-        labels = {name: labels for name, (_, labels) in new.items() if labels}
-        return DesignRows(self, len(data), used, groups, labels)
+        labels = {name: labels for name, (_, labels, _) in new.items() if labels}
+        unknown = {name: parts for name, (_, labels, parts) in new.items() if labels}
+        return DesignRows(self, len(data), used, groups, labels, unknown)
 
     def _raw(self, component: Component, data: pd.DataFrame, argument: str) -> pd.Series | Array:
         if component.source in self.columns:
@@ -292,6 +293,9 @@ class DesignRows:
         For each grouping factor, the group's position (n,); new groups follow the survey's.
     new_groups
         For each grouping factor with groups that the survey lacks, their names in order.
+    unknown
+        For each of these groups its parts that the survey lacks, by column; none where it lacks the
+        combination alone.
     """
 
     design: Design
@@ -299,6 +303,7 @@ class DesignRows:
     values: Mapping[str, Array]
     groups: Mapping[str, NDArray[np.int64]]
     new_groups: Mapping[str, tuple[str, ...]]
+    unknown: Mapping[str, tuple[Mapping[str, Any], ...]]
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -474,18 +479,33 @@ def _mixed_radix(codes: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[
 def _new_groups(
     factor: Factor,
     components: Mapping[str, Component],
+    values: Mapping[str, Array],
     raw: Mapping[str, pd.Series | Array],
     index: NDArray[np.int64],
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Number the groups that the survey lacks after the survey's, in sorted order of names."""
+) -> tuple[NDArray[np.int64], tuple[str, ...], tuple[Mapping[str, Any], ...]]:
+    """Number the groups that the survey lacks after the survey's, in sorted order of names.
+
+    With their names, and their parts that the survey lacks.
+    """
     unseen = index == UNSEEN
     if not unseen.any():
-        return index, ()
-    parts = [pd.Series(np.asarray(raw[name])[unseen]).astype(str) for name in factor.components]
+        return index, (), ()
+    columns = {name: np.asarray(raw[name])[unseen] for name in factor.components}
+    parts = [pd.Series(column).astype(str) for column in columns.values()]
     names = parts[0]
     for part in parts[1:]:
         names = names + ":" + part
     codes, labels = pd.factorize(names, sort=True)
     numbered = index.copy()
     numbered[unseen] = len(factor.groups) + codes
-    return numbered, tuple(str(label) for label in labels)
+    first = np.unique(codes, return_index=True)[1]
+    at = np.flatnonzero(unseen)[first]
+    unknown = tuple(
+        {
+            components[name].source: column[k]
+            for name, column in columns.items()
+            if values[name][row] == UNSEEN
+        }
+        for k, row in zip(first, at, strict=True)
+    )
+    return numbered, tuple(str(label) for label in labels), unknown

@@ -10,12 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mrp.design import Categorical, Design, DesignRows
-from mrp.errors import DataError, FrameWarning, RequestError, closest, listing, unknown
+from mrp.design import Categorical, Design
+from mrp.errors import DataError, FrameWarning, RequestError, listing, unknown
 
 Floats = NDArray[np.float64]
-SHARES_AGREE = 1e-3
-"""Relative difference up to which the totals of areas count as the same (rounded shares)."""
 Weights = str | Sequence[float] | NDArray[Any] | pd.Series
 MAPPED = "by"
 """Column of a table of groups that holds their labels."""
@@ -229,33 +227,6 @@ def _check_groups_have_weight(
         )
 
 
-def check_new_groups(
-    rows: DesignRows, weights: Floats, new_levels: str | None, argument: str = "newdata"
-) -> None:
-    """Raise if rows belong to groups that the survey lacks and nothing says how to draw them."""
-    if new_levels is not None:
-        return
-    for factor, labels in rows.new_groups.items():
-        unseen = rows.groups[factor] >= len(rows.design.factors[factor].groups)
-        share = weights[unseen].sum() / weights.sum()
-        message = (
-            f"`{argument}` must have only groups of {factor!r} that the survey has, got "
-            f"{listing(labels)} ({int(unseen.sum())} rows, {share:.1%} of the weight)."
-        )
-        near = closest(labels[0], rows.design.factors[factor].groups)
-        if near == labels[0]:
-            message += (
-                " The survey has groups of these names, but of another type (numbers and text, or "
-                "whole and decimal numbers): convert the column."
-            )
-        elif near is not None:
-            message += f" Did you mean {near!r}?"
-        raise DataError(
-            f"{message} Say how to draw new groups: new_levels='gaussian' (from the fitted group "
-            f"distribution), 'uncertainty' or 'old_levels'."
-        )
-
-
 def columns_of(by: Any) -> list[str]:
     """Columns of the data that `by` makes groups of."""
     if by is None or isinstance(by, str | list | tuple):
@@ -281,24 +252,6 @@ def warn_of_absent_groups(design: Design, frame: pd.DataFrame, columns: Sequence
             warnings.warn(
                 f"`frame` has no cells for {listing(absent)} of {name!r}: no estimate is made "
                 f"for them. Add cells for those that you want.",
-                FrameWarning,
-                stacklevel=3,
-            )
-
-
-def warn_of_shares(design: Design, frame: pd.DataFrame, weights: Floats, by: Sequence[str]) -> None:
-    """Warn if weights are shares within areas and areas are about to be averaged together."""
-    for factor in design.factors.values():
-        sources = [design.components[name].source for name in factor.components]
-        name = sources[0]
-        if name in by or name not in frame.columns or len(sources) > 1:
-            continue
-        totals = np.bincount(pd.factorize(frame[name])[0], weights=weights)
-        if len(totals) > 1 and np.allclose(totals, totals[0], rtol=SHARES_AGREE):
-            warnings.warn(
-                f"`wts` sum to {totals[0]:.6g} for each of the {len(totals)} values of {name!r}: "
-                f"they look like shares within {name!r}, and averaging across it counts all of "
-                f"them equally. Use population counts, or `by={name!r}`.",
                 FrameWarning,
                 stacklevel=3,
             )

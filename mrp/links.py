@@ -50,6 +50,22 @@ def complement(link: Link) -> InverseLink:
     return _named(link, _COMPLEMENTS, "link to probabilities")
 
 
+def log_odds(link: Link) -> InverseLink:
+    """Log odds of the inverse of a link to probabilities, with all digits in both tails.
+
+    Parameters
+    ----------
+    link
+        "logit", "probit" or "cloglog".
+
+    Examples
+    --------
+    >>> log_odds("logit")(np.full(1, 700.0))
+    array([700.])
+    """
+    return _named(link, _LOG_ODDS, "link to probabilities")
+
+
 def derivative(link: Link) -> InverseLink:
     """Derivative of the inverse of a link function, in a new array.
 
@@ -161,4 +177,27 @@ _COMPLEMENTS: Mapping[Link, InverseLink] = {
     "logit": _logit_complement,
     "probit": _probit_complement,
     "cloglog": _cloglog_complement,
+}
+
+
+def _probit_log_odds(eta: NDArray[np.float64]) -> NDArray[np.float64]:
+    from scipy.special import log_ndtr
+
+    result: NDArray[np.float64] = log_ndtr(eta) - log_ndtr(-eta)
+    return result
+
+
+def _cloglog_log_odds(eta: NDArray[np.float64]) -> NDArray[np.float64]:
+    # log(exp(rate) - 1): below, the rate itself; above, where exp(rate) is too large, less nothing
+    with np.errstate(over="ignore", divide="ignore"):
+        rate = np.exp(eta)
+        middle = np.log(np.expm1(np.minimum(rate, 1.0)))
+        above = rate + np.log1p(-np.exp(-np.maximum(rate, 1.0)))
+    return np.where(eta < -40.0, eta, np.where(rate < 1.0, middle, above))
+
+
+_LOG_ODDS: Mapping[Link, InverseLink] = {
+    "logit": _identity,
+    "probit": _probit_log_odds,
+    "cloglog": _cloglog_log_odds,
 }

@@ -223,6 +223,7 @@ def average(quantity: RowDraws, weights: Floats, group: NDArray[np.int64], group
     -------
     Averages (groups, draws).
     """
+    weights = _relative(weights, group, groups)
     first, index = unique_rows([*quantity.keys, group], quantity.n)
     weight = np.bincount(index, weights=weights, minlength=len(first))
     kept = np.flatnonzero(weight)
@@ -238,6 +239,19 @@ def average(quantity: RowDraws, weights: Floats, group: NDArray[np.int64], group
         for present, values in pool.map(sums, blocks(len(rows), quantity.size)):
             total[present] += values
     return total / np.bincount(group, weights=weight, minlength=groups)[:, None]
+
+
+def _relative(weights: Floats, group: NDArray[np.int64], groups: int) -> Floats:
+    """Weights divided so that their sum in each group is below one, and no sum is too large.
+
+    The divisors are powers of two: where sums were not too large, the averages are the same to the
+    last digit.
+    """
+    largest = np.zeros(groups)
+    np.maximum.at(largest, group, weights)
+    bits = np.frexp(largest)[1] + np.frexp(np.bincount(group, minlength=groups))[1]
+    relative: Floats = np.ldexp(weights, -bits[group])
+    return relative
 
 
 @cache

@@ -62,6 +62,11 @@ class Outcomes:
         """Values (rows, draws)."""
         values = self.prediction.values(rows)
         for k, row in enumerate(rows):
+            if np.isnan(values[k]).any():  # would be drawn as no success, or the first level
+                raise RequestError(
+                    f"{NEEDED_BY} needs expected outcomes that are numbers, got NaN in row {row}. "
+                    f"Look for draws and predictors that are too large."
+                )
             key = np.array([self.seed % 2**64, row], dtype=np.uint64)
             rng = np.random.Generator(np.random.Philox(key=key))
             values[k] = self.sample(rng, values[k], int(row))

@@ -10,7 +10,7 @@ import xarray as xr
 import mrp
 from mrp import coefficients
 from mrp.coefficients import read, with_new_groups
-from mrp.errors import DataError, FitError, RequestError
+from mrp.errors import DataError, FitError
 from mrp.testing import fake_draws, fake_fit
 from tests.cases import AGE, CASES, FRAME, STATES, SURVEY, permuted
 from tests.messages import raises
@@ -33,13 +33,17 @@ def new_rows(design, *states):
     return design.rows(FRAME[: len(states)].assign(state=list(states)))
 
 
+def ways(rows, way):
+    """The same way for every new group."""
+    return {factor: (way,) * len(groups) for factor, groups in rows.new_groups.items()}
+
+
 def new_effects(formula, dataset, new_levels, states=("ZZ",), seed=1):
     """Effects (width, new groups, draws) of each block."""
     design = model(formula).design
     own = read(design, dataset)
-    found = with_new_groups(
-        own, design, new_rows(design, *states), dataset, new_levels=new_levels, seed=seed
-    )
+    rows = new_rows(design, *states)
+    found = with_new_groups(own, design, rows, dataset, ways=ways(rows, new_levels), seed=seed)
     for before, after in zip(own.effects, found.effects, strict=True):
         np.testing.assert_array_equal(after[:, : before.shape[1]], before)
     return [
@@ -334,6 +338,57 @@ def test_sds_that_are_not_finite_are_refused():
         new_effects(FORMULA, dataset, "gaussian")
 
 
+TWO_BRACKETS = {
+    "y ~ (1 | state) + (0 + x | state)": ["1|state_sigma", "x|state_sigma"],
+    "y ~ (1 + x || state)": ["1|state_sigma", "x|state_sigma"],
+    "y ~ (1 | state) + (0 + x | state) + (0 + military | state)": [
+        "1|state_sigma",
+        "x|state_sigma",
+        "military|state_sigma",
+    ],
+    "y ~ (1 | state) + (1 | region)": ["1|state_sigma", "1|region_sigma"],
+}
+"""Formulas whose blocks are independent of each other, and the sd's of their effects."""
+
+
+def assert_independent(*columns):
+    """Draws whose correlations are those of independent numbers."""
+    limit = 4 / np.sqrt(len(columns[0]))
+    found = np.corrcoef(columns)
+    assert np.abs(found - np.eye(len(columns))).max() < limit
+
+
+@pytest.mark.parametrize("formula", TWO_BRACKETS)
+def test_effects_of_a_new_group_in_different_brackets_are_independent(formula):
+    dataset = draws(formula, chains=1, draws=4000)
+    dataset = fixed(dataset, **dict.fromkeys(TWO_BRACKETS[formula], 1.0))
+    design = model(formula).design
+    rows = design.rows(FRAME[:1].assign(state="same", region="same"))
+    made = read(design, dataset)
+    found = with_new_groups(made, design, rows, dataset, ways=ways(rows, "gaussian"), seed=1)
+    effects = np.concatenate([block[:, -1] for block in found.effects])
+    np.testing.assert_allclose(effects.std(axis=1), 1.0, rtol=4 / np.sqrt(2 * 4000))
+    assert_independent(*effects)
+
+
+def test_effects_of_different_groups_and_seeds_are_independent():
+    dataset = fixed(draws("y ~ (1 | state)", chains=1, draws=4000), **{"1|state_sigma": 1.0})
+    found = [
+        new_effects("y ~ (1 | state)", dataset, "gaussian", ["YY", "ZZ"], seed)[0][0]
+        for seed in (1, 2)
+    ]
+    assert_independent(*np.concatenate(found))
+
+
+def test_effects_of_a_new_group_on_different_levels_of_the_outcome_are_independent():
+    dataset = fixed(
+        draws_of_levels("categorical", chains=1, draws=4000),
+        **{"1|state_sigma": [1.0] * 2, "gender|state_sigma": [[1.0] * 2], "state_cor": [[0.0] * 2]},
+    )
+    effects = new_effects_of_levels(dataset, "gaussian")  # (width, 1, levels, draws)
+    assert_independent(*effects.reshape(4, 4000))
+
+
 # --- new groups: picked among the survey's --------------------------------------------------------
 
 SEVERAL = "y ~ (1 + gender | state) + (0 + x | state) + (1 | region)"
@@ -378,15 +433,6 @@ def test_other_factors_are_left_alone():
     assert region.shape == (1, 0, 3)
 
 
-def test_unknown_way_to_draw_is_refused():
-    message = (
-        "`new_levels` must say how to draw new groups, got None. Available: ['gaussian', "
-        "'uncertainty', 'old_levels']."
-    )
-    with raises(RequestError, message):
-        new_effects(FORMULA, draws(), None)
-
-
 # --- new groups: in any way -----------------------------------------------------------------------
 
 
@@ -405,6 +451,11 @@ def predicted(data, **options):
     return mrp.predictions(fit(), newdata=data, type="link", **options).draws.values
 
 
+def named(data, way):
+    """A way for the states of some rows that the survey lacks."""
+    return {"state": dict.fromkeys(sorted({*data["state"]} - {*SURVEY["state"]}), way)}
+
+
 @pytest.mark.parametrize("new_levels", NEW_LEVELS)
 def test_rows_of_one_new_group_share_its_effects(new_levels):
     values = predicted(people("ZZ", "AL", "ZZ"), new_levels=new_levels, seed=1)
@@ -414,7 +465,8 @@ def test_rows_of_one_new_group_share_its_effects(new_levels):
 
 @pytest.mark.parametrize("new_levels", NEW_LEVELS)
 def test_different_new_groups_differ(new_levels):
-    values = predicted(people(*"PQRSTUVWXYZ"), new_levels=new_levels, seed=1)
+    data = people(*"PQRSTUVWXYZ")
+    values = predicted(data, new_levels=named(data, new_levels), seed=1)
     distinct = np.unique(values.reshape(-1, 11), axis=1).shape[1]
     assert distinct == 11 if new_levels != "old_levels" else 1 < distinct <= 5
 
@@ -428,7 +480,8 @@ def test_new_groups_leave_the_surveys_groups_alone(new_levels):
 @pytest.mark.parametrize("new_levels", NEW_LEVELS)
 def test_same_seed_draws_the_same_and_another_seed_does_not(new_levels):
     data = people(*"PQRSTUVWXYZ")
-    first, again, other = (predicted(data, new_levels=new_levels, seed=s) for s in (1, 1, 2))
+    new = named(data, new_levels)
+    first, again, other = (predicted(data, new_levels=new, seed=s) for s in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
 
@@ -436,7 +489,7 @@ def test_same_seed_draws_the_same_and_another_seed_does_not(new_levels):
 @pytest.mark.parametrize("new_levels", NEW_LEVELS)
 def test_without_a_seed_every_call_draws_anew(new_levels):
     data = people(*"PQRSTUVWXYZ")
-    first, again = (predicted(data, new_levels=new_levels) for _ in range(2))
+    first, again = (predicted(data, new_levels=named(data, new_levels)) for _ in range(2))
     assert (first != again).any()
 
 
@@ -601,9 +654,8 @@ def new_effects_of_levels(dataset, new_levels, states=("ZZ",), seed=1):
     """Effects (width, new groups, levels, draws) of the one block."""
     made = model_of_levels("categorical")
     own = read(made.design, dataset, made.by_level)
-    found = with_new_groups(
-        own, made.design, new_rows(made.design, *states), dataset, new_levels=new_levels, seed=seed
-    )
+    rows = new_rows(made.design, *states)
+    found = with_new_groups(own, made.design, rows, dataset, ways=ways(rows, new_levels), seed=seed)
     (before,), (after,) = own.effects, found.effects
     np.testing.assert_array_equal(after[:, : before.shape[1]], before)
     return after[:, before.shape[1] :].reshape(2, len(states), 2, own.size)
@@ -665,7 +717,8 @@ def test_new_groups_leave_the_thresholds_alone(family, new_levels):
     made, dataset = model_of_levels(family), draws_of_levels(family)
     own = read_levels(family, dataset)
     rows = new_rows(made.design, "ZZ")
-    found = with_new_groups(own, made.design, rows, dataset, new_levels=new_levels, seed=1)
+    drawn = ways(rows, new_levels)
+    found = with_new_groups(own, made.design, rows, dataset, ways=drawn, seed=1)
     assert found.effects[0].shape == (2, 6, 6)
     np.testing.assert_array_equal(found.thresholds, own.thresholds)
     # the draws of new groups are those of an outcome without levels
@@ -673,9 +726,7 @@ def test_new_groups_leave_the_thresholds_alone(family, new_levels):
     same = dataset.drop_vars("threshold").assign(
         Intercept=dataset["age"].isel(age_dim=0, drop=True)
     )
-    other = with_new_groups(
-        read(plain.design, same), plain.design, rows, same, new_levels=new_levels, seed=1
-    )
+    other = with_new_groups(read(plain.design, same), plain.design, rows, same, ways=drawn, seed=1)
     np.testing.assert_array_equal(found.effects[0], other.effects[0])
 
 

@@ -217,9 +217,7 @@ def test_groups_that_are_numbers_in_one_table_and_text_in_the_other_are_said_to_
     message = (
         "`frame` must have only groups of 'district' that the survey has, got ['1', '2', '3'] (56 "
         "rows, 100.0% of the weight). The survey has groups of these names, but of another type "
-        "(numbers and text, or whole and decimal numbers): convert the column. Say how to draw "
-        "new groups: new_levels='gaussian' (from the fitted group distribution), 'uncertainty' or "
-        "'old_levels'."
+        "(numbers and text, or whole and decimal numbers): convert the column."
     )
     with raises(DataError, message):
         poststratified(frame(district=FRAME["district"].astype(str)))
@@ -339,6 +337,18 @@ def test_weights_that_are_text_are_refused():
     )
     with raises(DataError, message):
         poststratified(frame(), wts="region")
+
+
+@pytest.mark.parametrize("unit", [1e-310, 1e-3, 1e3, 1e302])
+def test_unit_of_the_weights_does_not_matter(unit):
+    expected = poststratified(frame(), by="region")
+    weights = FRAME["n"] * unit
+    found = poststratified(frame(n=weights), by="region")
+    np.testing.assert_allclose(found.draws.values, expected.draws.values, rtol=1e-6)
+    new = FRAME["state"].replace({"CA": "Quebec"})
+    reported = poststratified(frame(n=weights, state=new), by="region", new_levels="gaussian")
+    share = FRAME["n"][FRAME["state"] == "CA"].sum() / FRAME["n"].sum()
+    assert reported.about["new_groups"]["state"]["share"] == pytest.approx(share, rel=1e-6)
 
 
 def test_unknown_column_of_weights_is_named_with_the_closest_one():

@@ -1,13 +1,14 @@
 """Inverse link functions: their formulas, their limits, in place."""
 
 import math
+from decimal import Decimal, localcontext
 from typing import get_args
 
 import numpy as np
 import pytest
 
 from mrp.errors import RequestError
-from mrp.links import Link, complement, derivative, inverse
+from mrp.links import Link, complement, derivative, inverse, log_odds
 from tests import loops
 from tests.messages import raises
 
@@ -137,3 +138,46 @@ def test_derivative_of_an_unknown_link_is_refused_with_the_closest_name():
     )
     with raises(RequestError, message):
         derivative("probits")
+
+
+# --- log odds -------------------------------------------------------------------------------------
+
+PROBABILITY = {
+    "logit": lambda eta: 1 / (1 + (-eta).exp()),
+    "cloglog": lambda eta: 1 - (-(eta.exp())).exp(),
+}
+"""Inverse links in decimal arithmetic, which has as many digits as are asked for."""
+
+
+@pytest.mark.parametrize("link", PROBABILITY)
+def test_log_odds_have_all_their_digits_in_both_tails(link):
+    last = {"logit": 700.0, "cloglog": 6.5}[link]  # a probability of 1 - exp(-exp(6.5))
+    etas = [*np.linspace(-700.0, last, 41), -40.0, -39.9, -1e-3, 0.0, 1e-3, last]
+    with localcontext() as context:
+        context.prec = 700
+        probabilities = [PROBABILITY[link](Decimal(float(eta))) for eta in etas]
+        expected = [float((p / (1 - p)).ln()) for p in probabilities]
+    np.testing.assert_allclose(log_odds(link)(np.array(etas)), expected, rtol=1e-13, atol=1e-13)
+
+
+def test_log_odds_of_probit_are_those_of_the_normal_distribution():
+    eta = np.linspace(-5, 5, 41)
+    expected = [math.log(math.erfc(-x / 2**0.5) / math.erfc(x / 2**0.5)) for x in eta]
+    np.testing.assert_allclose(log_odds("probit")(eta.copy()), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("eta", [30.0, 100.0, 700.0])
+def test_log_odds_of_probit_have_all_their_digits_in_both_tails(eta):
+    # the continued fraction of Mills' ratio: the upper tail is the density over it
+    fraction = eta
+    for k in range(200, 0, -1):
+        fraction = eta + k / fraction
+    tail = -(eta**2) / 2 - math.log(2 * math.pi) / 2 - math.log(fraction)
+    found = log_odds("probit")(np.array([eta, -eta]))
+    np.testing.assert_allclose(found, [-tail, tail], rtol=1e-14)
+
+
+@pytest.mark.parametrize("link", BOUNDED)
+def test_log_odds_rise_by_any_step_of_the_linear_predictor(link):
+    eta = np.linspace(-50, 6, 2000)
+    assert (np.diff(log_odds(link)(eta)) > 0).all()

@@ -12,6 +12,7 @@ from mrp.errors import DataError, FitError, RequestError
 from mrp.links import inverse
 from mrp.prediction import predict
 from mrp.predictive import outcomes
+from mrp.results.estimates import Made
 from tests import loops
 from tests.cases import CASES, FRAME, SURVEY, fit_of
 from tests.draws import CLOSE, WEIGHTS, groups_of, matrix
@@ -289,3 +290,17 @@ def test_counts_beyond_whole_numbers_can_not_be_drawn(family):
     start = "`kind` 'predictive' needs expected counts of at most 9.2e\\+18, got "
     with pytest.raises(RequestError, match=f"{start}.*. Narrow the priors.$"):
         drawn(fit_at(family, 3), pd.DataFrame({"x": [0.0, 2500.0]}))
+
+
+@pytest.mark.parametrize("family", ["bernoulli", "gaussian", "poisson"])
+def test_outcomes_of_expectations_that_are_no_numbers_are_refused(family):
+    fit = fit_at(family, 5)
+    values = np.full((2, 5), 0.5)
+    values[1, 3] = np.nan
+    message = (
+        "`kind` 'predictive' needs expected outcomes that are numbers, got NaN in row 1. Look for "
+        "draws and predictors that are too large."
+    )
+    made = outcomes(fit, Made(values), CELLS[:2], 1, "newdata")
+    with raises(RequestError, message):
+        made.values(np.arange(2))

@@ -289,7 +289,7 @@ NEW = pd.DataFrame({"age": ["old", "young"], "state": "elsewhere"})
 
 
 def elsewhere(fit, seed):
-    return mrp.poststratify(fit, NEW, wts=None, new_levels="gaussian", seed=seed)
+    return mrp.poststratify(fit, NEW, wts=None, new_levels={"state": ["elsewhere"]}, seed=seed)
 
 
 def anybody(fit, *, seed=0):
@@ -757,7 +757,7 @@ def test_numbers_do_not_depend_on_the_number_of_processes():
     estimands = {
         "states": lambda fit: mrp.poststratify(fit, frame, by="state", wts="n"),
         "new": lambda fit, seed: mrp.poststratify(
-            fit, new, wts="n", new_levels="gaussian", seed=seed
+            fit, new, wts="n", new_levels={"state": ["elsewhere"]}, seed=seed
         ),
     }
     options = {"surveys": 4, "draws": 60, "tune": 60, "rank_draws": 19}

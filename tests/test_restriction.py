@@ -205,7 +205,8 @@ def test_new_groups_have_the_covariance_of_the_terms_that_stay():
     groups = 4000
     data = pd.DataFrame({"state": [f"new {k}" for k in range(groups)]})
     parameters = fit.parameters
-    options = {"re_formula": "(1 + x | state)", "new_levels": "gaussian", "type": "link", "seed": 2}
+    options = {"re_formula": "(1 + x | state)", "type": "link", "seed": 2}
+    options["new_levels"] = {"state": "gaussian"}
     at = [matrix(mrp.predictions(fit, newdata=data.assign(x=x), **options)) for x in (0.0, 1.0)]
     for draw in range(2):
         drawn = np.cov(at[0][:, draw], at[1][:, draw] - at[0][:, draw])

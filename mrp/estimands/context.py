@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mrp.coefficients import NewLevels, with_new_groups
+from mrp import links
+from mrp.coefficients import Coefficients, with_new_groups
 from mrp.design import DesignRows
 from mrp.errors import RequestError, is_whole, listing, unknown
 from mrp.estimands.changes import Setting, Variables, settings_of
 from mrp.estimands.grids import newdata_of, survey_of
-from mrp.estimands.quantities import ByLevel, Transformed, split_levels
+from mrp.estimands.quantities import ByLevel, LogOdds, Transformed, log_odds, split_levels
 from mrp.fit import Fit, check_fit
-from mrp.frames import Weights, as_pandas, check_new_groups, grouping, weights_of
+from mrp.frames import Weights, as_pandas, grouping, weights_of
 from mrp.levels import probabilities
-from mrp.links import inverse
+from mrp.links import InverseLink, inverse
+from mrp.new_groups import Drawn, NewGroups, NewLevels, drawn_of, read, ways_of
 from mrp.prediction import RowDraws, average, predict
 from mrp.predictive import Kind, outcomes
 from mrp.restriction import ReFormula, restricted
 from mrp.results.estimates import RESULTS, Estimates, Made, estimates
 from mrp.results.labels import MOST_COLORS
+from mrp.shares import warn_of_shares
 
 Floats = NDArray[np.float64]
 Type = Literal["response", "link"]
@@ -46,28 +49,34 @@ class Context:
         The table, and its design rows.
     weights
         Weight of each row (n,).
+    population
+        What the user gave as weights of rows that stand for a population; None for a survey's.
     type
         Scale of predictions.
     new_levels, seed
-        How to draw new groups, and what makes that repeatable.
+        What groups may be new and how they are drawn, and what makes that repeatable.
     argument
         What the user knows the table as.
     kind
         Expected outcomes, or draws of new ones.
     transform
         Applied to the draws of the results; None for none.
+    drawn
+        How much of the predictions made so far rests on groups drawn anew, by factor.
     """
 
     fit: Fit
     data: pd.DataFrame
     rows: DesignRows
     weights: Floats
+    population: Weights | None
     type: Type
-    new_levels: NewLevels | None
+    new_levels: NewGroups
     seed: int
     argument: str
     kind: Kind
     transform: Callable[[Floats], Any] | None
+    drawn: dict[str, Drawn] = field(default_factory=dict)
 
     @property
     def levels(self) -> tuple[Any, ...] | None:
@@ -77,32 +86,65 @@ class Context:
             return levels
         return levels[1:] if self.fit.family == "categorical" else None
 
-    def predict(self, setting: Setting | None = None, *, type: Type | None = None) -> RowDraws:
-        """Prediction of the rows, or of the rows with some variables set to something else."""
+    def predict(
+        self,
+        setting: Setting | None = None,
+        *,
+        type: Type | None = None,
+        response: InverseLink | None = None,
+    ) -> RowDraws:
+        """Prediction of the rows, or of the rows with some variables set to something else.
+
+        `response` makes something else than the expected outcome of the linear predictor.
+        """
         fit, rows, data = self.fit, self.rows, self.data
         if setting:
             changes = {name: value.of(data[name]) for name, value in setting.items()}
             data = data.assign(**changes)
             rows = fit.design.rows(data, argument="variables")
-        check_new_groups(rows, self.weights, self.new_levels, self.argument)
-        coefficients = with_new_groups(
-            fit.coefficients,
-            fit.design,
-            rows,
-            fit.parameters,
-            new_levels=self.new_levels,
-            seed=self.seed,
-        )
+        coefficients = self._coefficients(rows)
         if (type or self.type) == "link":
             return predict(rows, coefficients, inverse("identity"))
         if fit.levels is not None:
             response = probabilities(fit.family, fit.link, coefficients)
             prediction = predict(rows, coefficients, response, levels=len(fit.levels))
         else:
-            prediction = predict(rows, coefficients, inverse(fit.link))
+            prediction = predict(rows, coefficients, response or inverse(fit.link))
         if self.kind == "expected":
             return prediction
         return outcomes(fit, prediction, data, self.seed, self.argument)
+
+    def log_odds(self, setting: Setting) -> RowDraws:
+        """Log odds of the rows' predictions, with all digits in both tails."""
+        if self._of_probabilities:
+            return self.predict(setting, response=links.log_odds(self.fit.link))
+        return LogOdds(self.predict(setting), len(self.levels or (None,)))
+
+    def log_odds_of_averages(
+        self, setting: Setting, codes: NDArray[np.int64], groups: int
+    ) -> Floats:
+        """Log odds of weighted averages (groups, draws), with all digits in both tails."""
+        averages, complements = self.average(self.predict(setting), codes, groups), None
+        if self._of_probabilities:
+            others = self.predict(setting, response=links.complement(self.fit.link))
+            complements = self.average(others, codes, groups)
+        return log_odds(averages, len(self.levels or (None,)), complements)
+
+    @property
+    def _of_probabilities(self) -> bool:
+        """Whether a prediction is one probability."""
+        to_probabilities = self.fit.link in ("logit", "probit", "cloglog")
+        return self.type == "response" and self.fit.levels is None and to_probabilities
+
+    def _coefficients(self, rows: DesignRows) -> Coefficients:
+        """Draws of the coefficients, with those of new groups; how many there are is noted."""
+        ways = ways_of(rows, self.weights, self.new_levels, self.argument)
+        for factor, drawn in drawn_of(rows, self.weights, ways).items():
+            self.drawn[factor] = drawn.with_others(self.drawn.get(factor, drawn))
+        fit = self.fit
+        return with_new_groups(
+            fit.coefficients, fit.design, rows, fit.parameters, ways=ways, seed=self.seed
+        )
 
     def average(self, quantity: RowDraws, codes: NDArray[np.int64], groups: int) -> Floats:
         """Weighted averages (groups, draws); with levels (groups, levels x draws)."""
@@ -114,7 +156,7 @@ class Context:
         """Estimates of every row, for each level of the outcome in turn."""
         if self.levels is not None:
             quantity = ByLevel(quantity, len(self.levels))
-        return self._estimates(quantity, labels, verb, what)
+        return self._estimates(quantity, labels, verb, what, "rows")
 
     def estimates_of_averages(
         self, averages: Floats, labels: pd.DataFrame, verb: str, what: str
@@ -122,15 +164,22 @@ class Context:
         """Estimates of averages (rows, draws); with levels (rows, levels x draws)."""
         if self.levels is not None:
             averages = split_levels(averages, len(self.levels))
-        return self._estimates(Made(averages), labels, verb, what)
+        return self._estimates(Made(averages), labels, verb, what, "weight")
 
     def _estimates(
-        self, quantity: RowDraws, labels: pd.DataFrame, verb: str, what: str
+        self,
+        quantity: RowDraws,
+        labels: pd.DataFrame,
+        verb: str,
+        what: str,
+        of: Literal["rows", "weight"],
     ) -> Estimates:
         if self.transform is not None:
             quantity = Transformed(quantity, self.transform)
-        about = {"verb": verb, "quantity": what, "type": self.type, "group": self.fit.group}
-        about["draws"] = self.fit.fingerprint
+        about: dict[str, Any] = {"verb": verb, "quantity": what, "type": self.type}
+        about |= {"group": self.fit.group, "draws": self.fit.fingerprint}
+        if self.drawn:
+            about["new_groups"] = {name: each.about(of) for name, each in self.drawn.items()}
         if len(labels.columns) and len(self.levels or ()) in range(1, MOST_COLORS + 1):
             about["color"] = LEVEL
         labels = _with_levels(labels, self.levels)
@@ -138,7 +187,11 @@ class Context:
 
     def groups(self, by: By | None) -> tuple[NDArray[np.int64], pd.DataFrame]:
         """Group of each row, and the groups' labels."""
-        return grouping(self._columns(by), self.data, self.weights, self.argument)
+        codes, labels = grouping(self._columns(by), self.data, self.weights, self.argument)
+        if self.population is not None:
+            column = self.population if isinstance(self.population, str) else None
+            warn_of_shares(self.rows, self.data, self.weights, column, codes)
+        return codes, labels
 
     def _columns(self, by: By | None) -> By | None:
         """`by` without the outcome's level, by which results with levels always are."""
@@ -175,11 +228,10 @@ def context(
     for name, value, known, rule in (
         ("type", type, get_args(Type), "be a scale of predictions"),
         ("kind", kind, get_args(Kind), "say what to predict"),
-        ("new_levels", new_levels, (*get_args(NewLevels), None), "say how to draw new groups"),
     ):
         if value not in known:
-            available = [option for option in known if option is not None]
-            raise RequestError(unknown(name, rule, value, available))
+            raise RequestError(unknown(name, rule, value, known))
+    new_groups = read(new_levels, fit.design)
     if kind == "predictive" and type != "response":
         raise RequestError(
             f"`type` must be 'response' with kind='predictive', got {type!r}. New outcomes have "
@@ -195,7 +247,17 @@ def context(
     rows = fit.design.rows(data, argument=argument)
     weights = weights_of(wts, data, argument)
     return Context(
-        fit, data, rows, weights, type, new_levels, _seed(seed), argument, kind, transform
+        fit,
+        data,
+        rows,
+        weights,
+        None if newdata is None else wts,
+        type,
+        new_groups,
+        _seed(seed),
+        argument,
+        kind,
+        transform,
     )
 
 

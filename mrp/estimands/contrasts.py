@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrp.errors import RequestError, unknown
+from mrp.functions import check_defined, numbers
 
 Floats = NDArray[np.float64]
 Function = Callable[[Floats, Floats], Any]
@@ -42,6 +43,8 @@ class Formula:
     of_averages
         Whether averages are compared, where there are any: the contrast of two averages rather
         than the average of contrasts.
+    of_odds
+        Whether it is the difference of two log odds, which have more digits than probabilities.
     """
 
     function: Function
@@ -49,6 +52,7 @@ class Formula:
     averaged: str
     meaning: str
     of_averages: bool = True
+    of_odds: bool = False
 
     def written(self, hi: Any, lo: Any, *, averaged: bool) -> str:
         """The contrast of two values, in words."""
@@ -56,7 +60,8 @@ class Formula:
 
 
 def _difference(hi: Floats, lo: Floats) -> Floats:
-    return np.subtract(hi, lo, out=hi)
+    with np.errstate(invalid="ignore"):
+        return np.subtract(hi, lo, out=hi)
 
 
 def _ratio(hi: Floats, lo: Floats) -> Floats:
@@ -98,6 +103,7 @@ FORMULAS: Mapping[Named, Formula] = {
         "ln(odds({hi}) / odds({lo}))",
         "ln(odds(mean({hi})) / odds(mean({lo})))",
         "logarithm of the odds ratio, odds(p) = p / (1 - p)",
+        of_odds=True,
     ),
 }
 """Every contrast by name. Averages are compared in the averaging verbs, and where the name ends
@@ -159,18 +165,25 @@ def slope_of(slope: str) -> SlopeFormula:
     return SLOPES[slope]  # type: ignore[index]
 
 
+_WHICH_IS_LARGER = (
+    "The probability that one expectation is above the other is `.probability('> 0')` of "
+    "comparison='difference'."
+)
+
+
 def _of_function(function: Function) -> Formula:
     name = getattr(function, "__name__", "f").strip("<>")
 
     def checked(hi: Floats, lo: Floats) -> Floats:
-        shape = hi.shape
-        result = np.asarray(function(hi, lo), dtype=np.float64)
+        shape, missing = hi.shape, np.isnan(hi) | np.isnan(lo)
+        result = numbers(function(hi, lo), "comparison", _WHICH_IS_LARGER)
         if result.shape != shape:
             raise RequestError(
                 f"`comparison` must return one number for each pair of predictions it is given "
                 f"({shape[0]} rows x {shape[1]} draws), got shape {result.shape}. For a contrast "
                 f"of averages, use a name such as 'ratioavg', or `hypothesis` on averages."
             )
+        check_defined(result, missing, "comparison")
         return result
 
     label = f"{name}({{hi}}, {{lo}})"

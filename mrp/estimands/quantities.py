@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mrp.errors import RequestError
 from mrp.estimands.contrasts import Formula, SlopeFormula
+from mrp.functions import check_defined, numbers
 from mrp.prediction import RowDraws
 
 Floats = NDArray[np.float64]
@@ -146,6 +147,69 @@ class ByLevel:
         return result
 
 
+@dataclass(frozen=True)
+class LogOdds:
+    """Log odds of probabilities, with all digits where one of several levels is near one.
+
+    Parameters
+    ----------
+    probabilities
+        Their values are (rows, levels x draws), level by level.
+    levels
+        Number of levels; 1 where there is one probability for each row and draw.
+    """
+
+    probabilities: RowDraws
+    levels: int
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return self.probabilities.n
+
+    @property
+    def size(self) -> int:
+        """Number of draws, times levels."""
+        return self.probabilities.size
+
+    @property
+    def keys(self) -> Keys:
+        """What the probabilities depend on."""
+        return self.probabilities.keys
+
+    def values(self, rows: Rows) -> Floats:
+        """Values (rows, levels x draws)."""
+        return log_odds(self.probabilities.values(rows), self.levels)
+
+
+def log_odds(probabilities: Floats, levels: int, complements: Floats | None = None) -> Floats:
+    """Log odds of probabilities (rows, levels x draws).
+
+    Parameters
+    ----------
+    probabilities
+        Of several levels they sum to one.
+    levels
+        Number of levels; 1 where there is one probability.
+    complements
+        One less the probabilities, where that is known with more digits.
+    """
+    if complements is None:
+        complements = 1 - probabilities if levels == 1 else _of_other_levels(probabilities, levels)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        result: Floats = np.log(probabilities) - np.log(complements)
+    return result
+
+
+def _of_other_levels(probabilities: Floats, levels: int) -> Floats:
+    """Probability of all levels but one: a sum, in which nothing cancels."""
+    of_level = probabilities.reshape(len(probabilities), levels, -1)
+    result = np.zeros_like(of_level)
+    result[:, 1:] += np.cumsum(of_level[:, :-1], axis=1)
+    result[:, :-1] += np.cumsum(of_level[:, :0:-1], axis=1)[:, ::-1]
+    return result.reshape(probabilities.shape)
+
+
 def split_levels(averages: Floats, levels: int) -> Floats:
     """Averages (groups, levels x draws) as (levels x groups, draws), groups varying fastest."""
     groups = len(averages)
@@ -178,10 +242,20 @@ class Transformed:
     def values(self, rows: Rows) -> Floats:
         """Values (rows, draws)."""
         values = self.quantity.values(rows)
-        result = np.asarray(self.function(values), dtype=np.float64)
+        missing = np.isnan(values)  # the function may overwrite what it is given
+        result = numbers(self.function(values), "transform", _BEYOND_A_LINE)
         if result.shape != values.shape:
             raise RequestError(
                 f"`transform` must return one number for each it is given, got shape "
                 f"{result.shape} for {values.shape}. Use a function such as np.exp."
             )
+        check_defined(result, missing, "transform")
         return result
+
+
+_BEYOND_A_LINE = (
+    "It is given the draws of results, which are expectations or averages: the probability that "
+    "one is beyond a line is `.probability('> 0.4')` of the result without `transform`. The share "
+    "of people beyond a line takes outcomes that are drawn: predictions(…, kind='predictive')"
+    ".hypothesis(lambda y: np.average(y > 0.4, axis=0, weights=…))."
+)

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mrp.coefficients import NewLevels
 from mrp.design import Categorical, Design
 from mrp.errors import DataError, RequestError
 from mrp.estimands.changes import Pair, Value, Variables, levels_in, pairs_of, requests_of
@@ -25,6 +24,7 @@ from mrp.fit import Fit
 from mrp.formula.calls import plain
 from mrp.frames import Weights
 from mrp.links import derivative, inverse
+from mrp.new_groups import NewLevels
 from mrp.prediction import RowDraws
 from mrp.restriction import ReFormula
 from mrp.results.estimates import Estimates

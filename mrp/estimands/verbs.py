@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mrp.coefficients import NewLevels
 from mrp.errors import RequestError, listing
 from mrp.estimands.changes import Pair, Setting, Variables, crossed, pairs_of
 from mrp.estimands.context import (
@@ -25,10 +24,11 @@ from mrp.estimands.context import (
     labelled_by,
     row_labels,
 )
-from mrp.estimands.contrasts import AVERAGE, Comparison, Formula, formula_of
+from mrp.estimands.contrasts import AVERAGE, FORMULAS, Comparison, Formula, formula_of
 from mrp.estimands.quantities import Contrast
 from mrp.fit import Fit
-from mrp.frames import Weights, columns_of, warn_of_absent_groups, warn_of_shares
+from mrp.frames import Weights, columns_of, warn_of_absent_groups
+from mrp.new_groups import NewLevels
 from mrp.prediction import RowDraws
 from mrp.predictive import Kind
 from mrp.restriction import ReFormula
@@ -84,13 +84,18 @@ def predictions(
         draw (of binomial models the share of successes among the row's trials).
     transform
         Function of an array that is applied to the draws of the results, after averaging:
-        ``np.exp``. Means and intervals are those of the transformed draws.
+        ``np.exp``. Means and intervals are those of the transformed draws. It must return numbers:
+        for the probability that an average is beyond a line, see `Estimates.probability`; for the
+        share of people beyond it, ``kind="predictive"``.
     re_formula
         None: all group-specific terms; False: none; or those of a formula such as
         ``"(1 | state)"``. Effects left out count as zero, and their columns aren't needed.
     new_levels
-        How to draw the effects of groups that the survey lacks: "gaussian", "uncertainty" or
-        "old_levels". By default they are an error.
+        How to draw the effects of groups that the survey lacks, which are an error by default:
+        "gaussian", "uncertainty" or "old_levels" for all; or, by grouping factor or column, such a
+        way, the levels that may be new (drawn "gaussian"), or a mapping from them to ways:
+        ``{"state": ["AK", "HI"]}``, ``{"state:race": "gaussian"}``. The result says below its
+        table, and in ``about["new_groups"]``, how much of it was drawn.
     seed
         Makes the effects of new groups, and outcomes that are drawn, repeatable.
 
@@ -235,7 +240,8 @@ def poststratify(
     -----
     FrameWarning
         The survey knows an area that has no cells; or the weights are shares within areas (they
-        sum to the same number in each) and are about to be averaged across areas.
+        sum to the same number in each value of a column) and are about to be averaged across
+        areas; or some are shares, percents or counts, and others not.
 
     Examples
     --------
@@ -264,10 +270,6 @@ def poststratify(
     )
     result = _averaged_predictions(asked, None, by, "poststratify")
     columns = [name for name in columns_of(by) if name in asked.data.columns]
-    if wts is not None:
-        # a table groups areas together, so they are averaged across
-        apart = columns if isinstance(by, str | list | tuple) else []
-        warn_of_shares(fit.design, asked.data, asked.weights, apart)
     warn_of_absent_groups(fit.design, asked.data, columns)
     return result
 
@@ -342,8 +344,7 @@ def comparisons(
     rows = row_labels(asked.data, PAIR)
     parts, labels = [], []
     for pairs in contrasts:
-        hi, lo = (predicted.rows(side) for side in _sides(pairs))
-        parts.append(Contrast(hi, lo, formula))
+        parts.append(predicted.contrast(pairs, formula))
         labels.append(labelled_by(rows, _named_contrast(pairs, formula, cross, averaged=False)))
     return asked.estimates_of_rows(
         Stacked(tuple(parts)), pd.concat(labels, ignore_index=True), "comparisons", what
@@ -408,28 +409,51 @@ def avg_comparisons(
 
 
 class _Settings:
-    """Predictions of settings, each made once though several contrasts ask for it."""
+    """Predictions of settings, each made once though several contrasts ask for it.
+
+    All contrasts have the same formula.
+    """
 
     def __init__(self, asked: Context) -> None:
         self._asked = asked
         self._rows: dict[tuple[tuple[str, Any], ...], RowDraws] = {}
         self._averages: dict[tuple[tuple[str, Any], ...], Floats] = {}
 
-    def rows(self, setting: Setting) -> RowDraws:
-        """The rows' predictions."""
+    def contrast(self, pairs: tuple[Pair, ...], formula: Formula) -> Contrast:
+        """The rows' contrasts."""
+        hi, lo = (self._of_rows(side, formula) for side in _sides(pairs))
+        return Contrast(hi, lo, FORMULAS["difference"] if formula.of_odds else formula)
+
+    def contrasts_of_averages(
+        self, pairs: tuple[Pair, ...], formula: Formula, codes: NDArray[np.int64], groups: int
+    ) -> Floats:
+        """Contrasts of the groups' averages (groups, draws)."""
+        hi, lo = (self._of_averages(side, formula, codes, groups) for side in _sides(pairs))
+        function = FORMULAS["difference"].function if formula.of_odds else formula.function
+        result: Floats = function(hi.copy(), lo.copy())
+        return result
+
+    def _of_rows(self, setting: Setting, formula: Formula) -> RowDraws:
+        """The rows' predictions, or log odds."""
         key = _key(setting)
         if key not in self._rows:
-            self._rows[key] = self._asked.predict(setting)
+            made = self._asked.log_odds if formula.of_odds else self._asked.predict
+            self._rows[key] = made(setting)
         return self._rows[key]
 
-    def averages(self, setting: Setting, codes: NDArray[np.int64], groups: int) -> Floats:
-        """The groups' averages (groups, draws), in an array that is the caller's to overwrite."""
+    def _of_averages(
+        self, setting: Setting, formula: Formula, codes: NDArray[np.int64], groups: int
+    ) -> Floats:
+        """The groups' averages (groups, draws), or their log odds."""
         key = _key(setting)
         if key not in self._averages:
             # not kept by rows: an average needs them once, and they may be large
-            quantity = self._asked.predict(setting)
-            self._averages[key] = self._asked.average(quantity, codes, groups)
-        return self._averages[key].copy()
+            self._averages[key] = (
+                self._asked.log_odds_of_averages(setting, codes, groups)
+                if formula.of_odds
+                else self._asked.average(self._asked.predict(setting), codes, groups)
+            )
+        return self._averages[key]
 
 
 def _key(setting: Setting) -> tuple[tuple[str, Any], ...]:
@@ -498,14 +522,11 @@ def _averaged_comparisons(
     predicted = _Settings(asked)
     averages, labels = [], []
     for pairs in contrasts:
-        sides = _sides(pairs)
         if formula.of_averages:
-            hi, lo = (predicted.averages(side, codes, len(groups)) for side in sides)
-            averages.append(formula.function(hi, lo))
+            made = predicted.contrasts_of_averages(pairs, formula, codes, len(groups))
         else:
-            hi_rows, lo_rows = (predicted.rows(side) for side in sides)
-            quantity = Contrast(hi_rows, lo_rows, formula)
-            averages.append(asked.average(quantity, codes, len(groups)))
+            made = asked.average(predicted.contrast(pairs, formula), codes, len(groups))
+        averages.append(made)
         labels.append(labelled_by(groups, _named_contrast(pairs, formula, cross, averaged=True)))
     return asked.estimates_of_averages(
         np.concatenate(averages),

@@ -84,7 +84,10 @@ class Estimates:
         Number of chains; the draws of a row are chains x draws, chain by chain.
     about
         How the estimates were made: verb, quantity, type, prior or posterior, `Fit.fingerprint` of
-        the draws, and the columns of labels that were measured.
+        the draws, and the columns of labels that were measured. Where effects of groups that the
+        survey lacks were drawn, ``new_groups`` has for each grouping factor their ``share`` "of"
+        the rows or the weight (the largest, of several predictions), the number of ``groups`` and
+        the ``way``.
     summarised
         Centre and interval of tables, renderings and pictures, unless they are asked for others.
     """
@@ -339,7 +342,7 @@ class Estimates:
 
         Returns
         -------
-        The labels and a column ``probability``.
+        The labels and a column ``probability``, which is missing where draws are no numbers.
         """
         return self._shares({"probability": comparison(statement)})
 
@@ -350,7 +353,7 @@ class Estimates:
         -------
         The labels, ``direction`` ("+" or "-") and ``probability``: the larger of the shares of
         draws above and below zero ("+" where they are equal). It is 0.5 to 1, or less where draws
-        are exactly zero.
+        are exactly zero. Both are missing where draws are no numbers.
 
         References
         ----------
@@ -359,9 +362,8 @@ class Estimates:
         events = {"direction": comparison("> 0"), "probability": comparison("< 0")}
         table = self._shares(events)
         above, below = (table[name].to_numpy() for name in events)
-        return table.assign(
-            direction=np.where(above >= below, "+", "-"), probability=np.maximum(above, below)
-        )
+        sign = pd.Series(np.where(above >= below, "+", "-")).mask(np.isnan(above))
+        return table.assign(direction=sign, probability=np.maximum(above, below))
 
     def equivalence(self, bounds: Sequence[float]) -> pd.DataFrame:
         """Shares of the draws below, inside and above a region of practical equivalence.
@@ -374,7 +376,7 @@ class Estimates:
         Returns
         -------
         The labels, ``below`` (share of draws < low), ``inside`` (low <= draws <= high) and
-        ``above`` (draws > high), which sum to 1.
+        ``above`` (draws > high), which sum to 1, or are missing where draws are no numbers.
 
         References
         ----------
@@ -418,11 +420,14 @@ class Estimates:
 
     def __repr__(self) -> str:
         """The table, and below it what it is."""
-        return f"{self._shown().to_string(index=False)}\n{self._caption()}"
+        shown = self._shown()
+        return "\n".join([shown.to_string(index=False), self._caption(), *self._notes(shown)])
 
     def _repr_html_(self) -> str:
-        table = self._shown().to_html(index=False, border=0)
-        return f"{table}<p>{html.escape(self._caption())}</p>"
+        shown = self._shown()
+        said = [self._caption(), *self._notes(shown)]
+        below = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in said)
+        return f"{shown.to_html(index=False, border=0)}{below}"
 
     def _shown(self) -> pd.DataFrame:
         """The table as it is shown: rounded, the middle of a long one left out."""
@@ -442,6 +447,17 @@ class Estimates:
         how = f"{len(self):,} x {what}; " if len(self) > 6 * SHOWN_ROWS else f"{what}; "
         group = self.about.get("group", "posterior")
         return f"{how}{self.summarised} of {self.source.size:,} {group} draws"
+
+    def _notes(self, shown: pd.DataFrame) -> list[str]:
+        """What a reader of the table should know: groups that were drawn, numbers that are none."""
+        notes = []
+        for factor, drawn in self.about.get("new_groups", {}).items():
+            groups = "1 group" if drawn["groups"] == 1 else f"{drawn['groups']:,} groups"
+            share = f"{drawn['share']:.1%} of the {drawn['of']}"
+            notes.append(f"drawn anew ({drawn['way']}): {groups} of {factor!r}, {share}")
+        if (shown["estimate"] == "nan").any():
+            notes.append("nan: draws that are no numbers, such as 0 / 0")
+        return notes
 
 
 def estimates(

@@ -51,5 +51,10 @@ def region(bounds: Sequence[float]) -> tuple[Event, Event, Event]:
 
 
 def shares(values: Floats, events: Sequence[Event]) -> Floats:
-    """Share of the draws (rows, draws) for which each event holds (rows, events)."""
-    return np.column_stack([event(values).mean(axis=1) for event in events])
+    """Share of the draws (rows, draws) for which each event holds (rows, events).
+
+    It is missing in rows with draws that are no numbers, of which nothing can be said.
+    """
+    found = np.column_stack([event(values).mean(axis=1) for event in events])
+    found[np.isnan(values).any(axis=1)] = np.nan
+    return found

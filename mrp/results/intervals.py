@@ -17,6 +17,8 @@ IntervalKind = Literal["eti", "hdi"]
 Probabilities = float | Sequence[float]
 """Probability of an interval; a sequence asks for an interval of each."""
 
+SMALLEST_SPREAD = 1e-150
+"""Smallest standard deviation whose square is a number with all digits."""
 KINDS: Mapping[IntervalKind, str] = {"eti": "equal-tailed", "hdi": "highest-density"}
 """Kinds of interval in words."""
 
@@ -126,12 +128,29 @@ def summarise(
     Returns
     -------
     A row each (rows, 2 + 2 x probabilities): centre, standard deviation, and the lower and upper
-    bound for each probability. One draw has no standard deviation, but NaN.
+    bound for each probability. One draw has no standard deviation, but NaN. Nor have infinite
+    draws; a row with draws that are no numbers has nothing but NaN.
     """
+    probabilities = ci_prob if isinstance(ci_prob, Sequence) else (ci_prob,)
+    with np.errstate(over="ignore", invalid="ignore"):
+        result = _summary(values, probabilities, center, ci_kind)
+        # squares, and sums of large numbers, may be no numbers or zero where the result is not
+        odd = ~np.isfinite(result).all(axis=1) | (result[:, 1] < SMALLEST_SPREAD)
+        extreme = np.flatnonzero(odd & np.isfinite(values).all(axis=1))
+        if len(extreme):
+            size = np.frexp(np.abs(values[extreme]).max(axis=1, keepdims=True))[1]
+            scaled = _summary(np.ldexp(values[extreme], -size), probabilities, center, ci_kind)
+            result[extreme] = np.ldexp(scaled, size)
+    return result
+
+
+def _summary(
+    values: Floats, probabilities: Sequence[float], center: Center, kind: IntervalKind
+) -> Floats:
+    """`summarise` of draws that are not too large for their squares to be numbers."""
     spread = values.std(axis=1, ddof=1) if values.shape[1] > 1 else np.full(len(values), np.nan)
     middle = values.mean(axis=1) if center == "mean" else np.median(values, axis=1)
-    probabilities = ci_prob if isinstance(ci_prob, Sequence) else (ci_prob,)
-    interval = equal_tailed if ci_kind == "eti" else highest_density
+    interval = equal_tailed if kind == "eti" else highest_density
     bounds = [bound for p in probabilities for bound in interval(values, p)]
     return np.column_stack([middle, spread, *bounds])
 
@@ -140,11 +159,21 @@ def equal_tailed(values: Floats, probability: float) -> tuple[Floats, Floats]:
     """Bounds (rows,) that leave the same share of the draws (rows, draws) on either side.
 
     The quantiles interpolate linearly between order statistics (type 7 of Hyndman and Fan 1996,
-    doi:10.2307/2684934, R's usual one). The draws are overwritten.
+    doi:10.2307/2684934, R's usual one). Between a number and infinity lies infinity. The draws are
+    overwritten.
     """
     tail = (1 - probability) / 2
-    low, high = np.quantile(values, [tail, 1 - tail], axis=1, overwrite_input=True)
-    return low, high
+    at = [tail, 1 - tail]
+    with np.errstate(invalid="ignore"):
+        bounds = np.quantile(values, at, axis=1, overwrite_input=True)
+        lost = np.isnan(bounds) & ~np.isnan(values).any(axis=1)
+        if lost.any():
+            # the interpolation makes NaN of equal infinities, and of a number and infinity
+            below, above = (
+                np.quantile(values, at, axis=1, method=side) for side in ("lower", "higher")
+            )
+            bounds = np.where(lost, np.where(below == above, below, below + above), bounds)
+    return bounds[0], bounds[1]
 
 
 def highest_density(values: Floats, probability: float) -> tuple[Floats, Floats]:
@@ -158,7 +187,9 @@ def highest_density(values: Floats, probability: float) -> tuple[Floats, Floats]
     values.sort(axis=1)
     rows, n = values.shape
     apart = min(int(np.floor(probability * n)), n - 1)
-    first = np.argmin(values[:, apart:] - values[:, : n - apart], axis=1)
+    with np.errstate(invalid="ignore", over="ignore"):
+        width = values[:, apart:] - values[:, : n - apart]
+    first = np.argmin(np.where(np.isnan(width), 0.0, width), axis=1)  # between equal infinities
     low, high = values[np.arange(rows), first], values[np.arange(rows), first + apart]
     missing = np.isnan(values[:, -1])  # where sorting puts them
     return np.where(missing, np.nan, low), np.where(missing, np.nan, high)

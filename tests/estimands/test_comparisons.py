@@ -85,7 +85,9 @@ def test_contrasts_of_rows_equal_a_plain_loop(name, comparison):
         fit_of(name), variables=request_of(name), newdata=FRAME, comparison=comparison
     )
     expected = loops.contrasts(*sides(name), loops.CONTRAST[comparison])
-    np.testing.assert_allclose(matrix(found), expected, **CLOSE)
+    # the loop's log odds lose digits where a probability is near one
+    close = {"rtol": 1e-8} if comparison == "lnor" else CLOSE
+    np.testing.assert_allclose(matrix(found), expected, **close)
     assert set(found.labels["contrast"]) == {written(name, comparison, averaged=False)}
 
 
@@ -349,7 +351,12 @@ def test_both_sides_share_a_new_groups_draw(new_levels):
     fit_ = fake_fit("y ~ x + gender + (1 | state)", SURVEY, family="bernoulli", draws=5)
     data = FRAME.assign(state=[f"new {k % 3}" for k in range(len(FRAME))])
     found = mrp.comparisons(
-        fit_, variables="gender", newdata=data, new_levels=new_levels, type="link", seed=1
+        fit_,
+        variables="gender",
+        newdata=data,
+        new_levels={"state": new_levels},
+        type="link",
+        seed=1,
     )
     expected = np.broadcast_to(fit_.coefficients.population[2], matrix(found).shape)
     np.testing.assert_allclose(matrix(found), expected, **CLOSE)
@@ -401,3 +408,87 @@ def test_sequential_contrasts_add_up_to_the_whole(comparison):
     steps = matrix(mrp.avg_comparisons(fit(), variables={"age": "sequential"}, **options))
     whole = matrix(mrp.avg_comparisons(fit(), variables={"age": "minmax"}, **options))
     np.testing.assert_allclose(steps.sum(axis=0), whole[0], **CLOSE)
+
+
+# --- log odds in the tails ------------------------------------------------------------------------
+
+TAILS = [-700.0, -300.0, -36.0, -33.0, 0.0, 33.0, 36.0, 300.0, 700.0]
+
+
+def certain(link="logit", eta=0.0, slope=0.965):
+    """A model whose linear predictor is eta, plus the slope for a woman."""
+    model = mrp.Model("y ~ gender", SURVEY, family="bernoulli", link=link)
+    draws = mrp.testing.fake_draws(model.design, chains=1, draws=1, scale=0.0)
+    made = draws.assign(Intercept=draws["Intercept"] + eta, gender=draws["gender"] + slope)
+    return mrp.Fit.from_draws(model, made)
+
+
+@pytest.mark.parametrize("eta", TAILS)
+def test_log_odds_ratio_of_rows_is_that_of_the_linear_predictors(eta):
+    found = mrp.comparisons(certain(eta=eta), variables="gender", newdata=FRAME, comparison="lnor")
+    step = eta + 0.965 - eta  # what eta leaves of its digits
+    np.testing.assert_allclose(matrix(found), step, rtol=1e-14)
+
+
+@pytest.mark.parametrize("eta", TAILS[1:-1])
+@pytest.mark.parametrize("verb", [mrp.avg_comparisons, mrp.comparisons])
+def test_log_odds_ratio_of_averages_keeps_its_digits(eta, verb):
+    data = FRAME[:4].assign(gender=["Man", "Woman", "Man", "Woman"])
+    options = {"variables": "gender", "newdata": data, "comparison": "lnoravg"}
+    np.testing.assert_allclose(
+        matrix(verb(certain(eta=eta), **options)), eta + 0.965 - eta, rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog"])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_log_odds_ratio_of_averages_over_unlike_rows_is_a_loop_with_all_digits(link, sign):
+    etas = {"logit": (40.0, 45.0), "probit": (9.0, 9.5), "cloglog": (3.0, 3.5)}[link]
+    model = mrp.Model("y ~ 0 + gender * x", SURVEY, family="bernoulli", link=link)
+    draws = mrp.testing.fake_draws(model.design, chains=1, draws=1, scale=0.0)
+    draws["gender"][0, 0] = [sign * etas[0], sign * etas[1]]
+    draws["x"][0, 0] = 0.5
+    fit_ = mrp.Fit.from_draws(model, draws)
+    data = FRAME[:3].assign(x=[0.0, 1.0, 2.0], n=[1.0, 2.0, 3.0])
+    found = mrp.avg_comparisons(
+        fit_, variables={"gender": ["Man", "Woman"]}, newdata=data, wts="n", comparison="lnor"
+    )
+
+    def log_odds(base):
+        eta = sign * base + np.array([0.0, 0.5, 1.0])
+        upper = {
+            "logit": lambda: (np.exp(-np.logaddexp(0, -eta)), np.exp(-np.logaddexp(0, eta))),
+            "probit": lambda: ([math.erfc(-e / 2**0.5) / 2 for e in eta],
+                               [math.erfc(e / 2**0.5) / 2 for e in eta]),
+            "cloglog": lambda: (-np.expm1(-np.exp(eta)), np.exp(-np.exp(eta))),
+        }  # fmt: skip
+        yes, no = upper[link]()
+        return math.log(np.dot(yes, [1, 2, 3]) / 6) - math.log(np.dot(no, [1, 2, 3]) / 6)
+
+    expected = log_odds(etas[1]) - log_odds(etas[0])
+    np.testing.assert_allclose(matrix(found), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("family", ["categorical", "cumulative", "sratio"])
+@pytest.mark.parametrize("eta", [33.0, 36.0, 300.0, 700.0])
+def test_log_odds_ratio_of_a_level_that_is_all_but_certain_keeps_its_digits(family, eta):
+    levels = ["low", "high"]
+    answers = SURVEY.assign(t=pd.Categorical(np.take(levels, SURVEY["y"]), levels, ordered=True))
+    model = mrp.Model("t ~ gender", answers, family=family)
+    draws = mrp.testing.fake_draws(
+        model.design, chains=1, draws=1, scale=0.0, by_level=model.by_level
+    )
+    draws["gender"] = draws["gender"] + 0.965
+    if family == "categorical":
+        draws["Intercept"] = draws["Intercept"] + eta
+    else:
+        draws["threshold"] = draws["threshold"] * 0 - eta
+    fit_ = mrp.Fit.from_draws(model, draws)
+    options = {"variables": "gender", "newdata": FRAME[:2], "comparison": "lnor"}
+    step = eta + 0.965 - eta
+    for verb in (mrp.comparisons, mrp.avg_comparisons):
+        found = verb(fit_, **options)
+        of_high = matrix(found)[(found.labels["group"] == "high").to_numpy()]
+        np.testing.assert_allclose(of_high, step, rtol=1e-10)
+        of_low = matrix(found)[(found.labels["group"] == "low").to_numpy()]
+        np.testing.assert_allclose(of_low, -step, rtol=1e-10)

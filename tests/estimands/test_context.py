@@ -1,11 +1,14 @@
 """What the verbs share: the rows asked about, labels, transforms, and what is refused."""
 
+import dataclasses
 from functools import cache
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import xarray as xr
+from scipy import stats
 
 import mrp
 from mrp.errors import DataError, RequestError
@@ -88,6 +91,86 @@ def test_transform_must_be_a_function(verb, options, transform):
     message = f"`transform` must be a function of an array, such as np.exp, got {transform!r}."
     with raises(RequestError, message):
         verb(fit(), newdata=FRAME, transform=transform, **options)
+
+
+BEYOND_A_LINE = (
+    "`transform` must return numbers, got truth values. It is given the draws of results, which "
+    "are expectations or averages: the probability that one is beyond a line is "
+    "`.probability('> 0.4')` of the result without `transform`. The share of people beyond a line "
+    "takes outcomes that are drawn: predictions(…, kind='predictive').hypothesis(lambda y: "
+    "np.average(y > 0.4, axis=0, weights=…))."
+)
+
+
+@EACH
+@pytest.mark.parametrize(
+    "transform",
+    [
+        lambda values: values > 0.4,
+        lambda values: (values > 0.4).astype(object),
+        lambda values: (values > 0.4).tolist(),
+        np.isfinite,
+    ],
+)
+def test_transform_must_not_return_truth_values(verb, options, transform):
+    with raises(RequestError, BEYOND_A_LINE):
+        verb(fit(), newdata=FRAME, transform=transform, **options)
+
+
+@pytest.mark.parametrize("kind", ["expected", "predictive"])
+def test_transform_of_any_kind_must_not_return_truth_values(kind):
+    for verb in (mrp.predictions, mrp.avg_predictions):
+        with raises(RequestError, BEYOND_A_LINE):
+            verb(fit(), newdata=FRAME, transform=lambda y: y < 0.4, kind=kind)
+    with raises(RequestError, BEYOND_A_LINE):
+        mrp.poststratify(fit(), FRAME, wts="n", transform=lambda y: y < 0.4)
+
+
+def test_share_of_people_beyond_a_line_is_a_hypothesis_on_outcomes_that_are_drawn():
+    gaussian = fit_of("transforms and two brackets, gaussian")
+    sigma = gaussian.parameters["Intercept"] * 0 + 2.0
+    gaussian = dataclasses.replace(
+        gaussian,
+        draws=xr.DataTree.from_dict({"posterior": gaussian.parameters.assign(sigma=sigma)}),
+    )
+    cells = pd.concat([FRAME] * 60, ignore_index=True)
+    weights = cells["n"].to_numpy()
+    drawn = mrp.predictions(gaussian, newdata=cells, kind="predictive", seed=1)
+    found = matrix(drawn.hypothesis(lambda y: np.average(y < 1.0, axis=0, weights=weights)))[0]
+    means = matrix(mrp.predictions(gaussian, newdata=FRAME))
+    expected = np.average(stats.norm.cdf(1.0, means, 2.0), axis=0, weights=FRAME["n"])
+    share = weights / weights.sum()
+    assert (np.abs(found - expected) < 4.5 * 0.5 * np.sqrt((share**2).sum())).all()
+    average = matrix(mrp.poststratify(gaussian, FRAME, wts="n"))[0]
+    assert set(average < 1.0) <= {True, False}  # which is another question
+
+
+@EACH
+def test_transform_must_not_return_complex_numbers(verb, options):
+    message = (
+        "`transform` must return real numbers, got complex ones. Return their `.real` or "
+        "`np.abs()` of them, if that is meant."
+    )
+    with raises(RequestError, message):
+        verb(fit(), newdata=FRAME, transform=lambda values: np.sqrt(values + 0j), **options)
+
+
+def test_transform_must_return_numbers():
+    message = "`transform` must return numbers, got type '<U4'."
+    with raises(RequestError, message):
+        mrp.avg_predictions(fit(), transform=lambda values: np.full(values.shape, "high"))
+
+
+def test_transform_that_makes_nan_is_refused_with_counts():
+    draws = matrix(mrp.predictions(fit(), newdata=FRAME))
+    bad = draws < 0.5
+    message = (
+        f"`transform` must return a number for each draw, got NaN for {bad.sum()} of {bad.size} "
+        f"draws ({bad.any(axis=1).sum()} of 56 rows). Look for logarithms and roots of what is "
+        f"negative, and for 0 / 0."
+    )
+    with raises(RequestError, message):
+        mrp.predictions(fit(), newdata=FRAME, transform=lambda y: np.where(y < 0.5, np.nan, y))
 
 
 # --- rows -----------------------------------------------------------------------------------------

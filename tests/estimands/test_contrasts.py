@@ -172,3 +172,48 @@ def test_page_has_the_table_of_slopes():
     assert rows_of("slope") == [
         [f'`"{name}"`', f"`{slope.label}`", slope.meaning] for name, slope in SLOPES.items()
     ]
+
+
+# --- what functions return ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (
+            np.greater,
+            "`comparison` must return numbers, got truth values. The probability that one "
+            "expectation is above the other is `.probability('> 0')` of comparison='difference'.",
+        ),
+        (
+            lambda hi, lo: (hi > lo).astype(object),
+            "`comparison` must return numbers, got truth values. The probability that one "
+            "expectation is above the other is `.probability('> 0')` of comparison='difference'.",
+        ),
+        (
+            lambda hi, lo: np.sqrt(lo - hi + 0j),
+            "`comparison` must return real numbers, got complex ones. Return their `.real` or "
+            "`np.abs()` of them, if that is meant.",
+        ),
+        (
+            lambda hi, lo: np.full(hi.shape, "much"),
+            "`comparison` must return numbers, got type '<U4'.",
+        ),
+        (
+            lambda hi, lo: np.where(hi > 2, np.nan, hi),
+            "`comparison` must return a number for each draw, got NaN for 2 of 4 draws (1 of 2 "
+            "rows). Look for logarithms and roots of what is negative, and for 0 / 0.",
+        ),
+    ],
+)
+def test_function_must_return_real_numbers_and_no_nan(function, message):
+    hi, lo = np.array([[1.0, 2.0], [3.0, 4.0]]), np.zeros((2, 2))
+    with raises(RequestError, message):
+        formula_of(function)[0].function(hi, lo)
+
+
+def test_nan_and_infinity_that_a_function_is_given_may_stay():
+    hi, lo = np.array([[np.nan, 1.0]]), np.array([[1.0, 0.0]])
+    with np.errstate(divide="ignore"):
+        found = formula_of(lambda hi, lo: hi / lo)[0].function(hi, lo)
+    np.testing.assert_array_equal(found, [[np.nan, np.inf]])

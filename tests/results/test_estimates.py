@@ -356,6 +356,38 @@ def test_probability_of_direction_is_at_least_half_and_does_not_depend_on_the_si
     assert (negative["direction"] != table["direction"]).all()
 
 
+def test_draws_that_are_no_numbers_make_no_probability_and_no_direction():
+    draws = [[-1.0, np.nan, 2.0, 3.0], [1.0, 2.0, 3.0, -4.0], [np.nan] * 4]
+    estimate = of({"state": list("ABC")}, draws)
+    assert estimate.probability("> 0")["probability"].isna().tolist() == [True, False, True]
+    assert estimate.probability("<= 0")["probability"].isna().tolist() == [True, False, True]
+    direction = estimate.direction()
+    assert direction["direction"].isna().tolist() == [True, False, True]
+    assert direction["direction"][1] == "+"
+    assert direction["probability"].isna().tolist() == [True, False, True]
+    inside = estimate.equivalence([-1, 1])[["below", "inside", "above"]]
+    assert inside.isna().all(axis=1).tolist() == [True, False, True]
+    for how in ({}, {"center": "median"}, {"ci_kind": "hdi"}, {"ci_prob": [0.5, 0.9]}):
+        table = estimate.to_frame(**how).drop(columns="state")
+        assert table.isna().all(axis=1).tolist() == [True, False, True]
+        assert table.notna().all(axis=1).tolist() == [False, True, False]
+    assert str(estimate).splitlines()[-1] == "nan: draws that are no numbers, such as 0 / 0"
+    assert "<p>nan: draws that are no numbers, such as 0 / 0</p>" in estimate._repr_html_()
+    assert "nan" not in str(of({"state": ["B"]}, draws[1:2]))
+
+
+def test_contrast_of_nothing_and_nothing_is_no_number_and_says_so(small_fit):
+    zero = dataclasses.replace(
+        small_fit,
+        draws=xr.DataTree.from_dict(
+            {"posterior": small_fit.parameters.assign(Intercept=lambda d: d["Intercept"] - 1e6)}
+        ),
+    )
+    found = mrp.avg_comparisons(zero, variables="gender", comparison="ratio")
+    assert found.probability("> 1")["probability"].isna().all()
+    assert str(found).splitlines()[-1] == "nan: draws that are no numbers, such as 0 / 0"
+
+
 def test_equivalence_is_the_shares_below_inside_and_above():
     table = of({"state": ["A", "B"]}, [[-1.0, 0.0, 0.5, 1.0], [2.0, 3.0, -3.0, 0.2]])
     expected = pd.DataFrame(

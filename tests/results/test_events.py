@@ -67,3 +67,22 @@ def test_bounds_of_no_region_are_refused(bad):
     )
     with raises(RequestError, message):
         region(bad)
+
+
+@given(st.data())
+def test_nothing_is_said_of_rows_with_draws_that_are_no_numbers(data):
+    draws = np.random.default_rng(1).normal(size=(4, 6))
+    where = data.draw(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=4))
+    for row, draw in where:
+        draws[row, draw] = np.nan
+    events = [comparison("> 0"), comparison("<= 0"), *region([-1, 1])]
+    found, missing = shares(draws, events), np.isnan(draws).any(axis=1)
+    assert np.isnan(found[missing]).all()
+    assert np.isfinite(found[~missing]).all()
+
+
+def test_infinite_draws_are_on_their_side():
+    draws = np.array([[np.inf, -np.inf, 0.0, 1.0]])
+    assert shares(draws, [comparison("> 0.5"), *region([0, 1])]).tolist() == [
+        [0.5, 0.25, 0.5, 0.25]
+    ]

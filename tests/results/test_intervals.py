@@ -204,3 +204,62 @@ def test_probability_outside_0_and_1_is_refused(bad):
 def test_summary_that_there_is_not_is_refused(options, message):
     with raises(RequestError, message):
         DEFAULT.but(**options)
+
+
+# --- large and infinite draws ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("center", ["mean", "median"])
+@pytest.mark.parametrize("ci_kind", ["eti", "hdi"])
+@pytest.mark.parametrize("scale", [1e-300, 1.0, 1e160, 1e307])
+def test_summary_is_that_of_the_draws_in_any_unit(center, ci_kind, scale):
+    draws = np.random.default_rng(1).normal(1.0, 3.0, size=(3, 50))
+    how = {"center": center, "ci_kind": ci_kind}
+    expected = summarise(draws.copy(), [0.5, 0.9], **how)
+    found = summarise(draws * scale, [0.5, 0.9], **how)
+    np.testing.assert_allclose(found / scale, expected, rtol=1e-10)
+
+
+def test_average_of_numbers_near_the_largest_is_a_number():
+    draws = np.array([[1.7e308] * 4, [1.7e308, -1.7e308, 1.7e308, -1.7e308]])
+    found = summarise(draws.copy(), 0.5)
+    np.testing.assert_allclose(found[0, [0, 2, 3]], 1.7e308)
+    assert found[0, 1] == 0
+    np.testing.assert_allclose(found[1, [0, 2, 3]], [0.0, -1.7e308, 1.7e308])
+
+
+def with_infinity(values, probability):
+    """Type 7, where infinity lies between a number and infinity."""
+    ordered = sorted(values)
+    position = probability * (len(ordered) - 1)
+    below, above = ordered[int(position)], ordered[int(np.ceil(position))]
+    if below == above:
+        return below
+    share = position - int(position)
+    return below + share * (above - below) if np.isfinite([below, above]).all() else below + above
+
+
+@given(
+    hnp.arrays(
+        float,
+        st.tuples(st.integers(1, 3), st.integers(2, 20)),
+        elements=st.floats(-5, 5, width=32) | st.sampled_from([np.inf, -np.inf]),
+    ),
+    st.sampled_from([0.1, 0.5, 0.8, 0.95]),
+)
+def test_quantiles_of_infinite_draws_are_those_of_a_loop(draws, probability):
+    found = equal_tailed(draws.copy(), probability)
+    for side, bounds in zip((-1, 1), found, strict=True):
+        expected = [with_infinity(row, (1 + side * probability) / 2) for row in draws.tolist()]
+        np.testing.assert_allclose(bounds, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("ci_kind", ["eti", "hdi"])
+def test_summary_of_infinite_draws_comes_without_a_warning(ci_kind):
+    draws = np.array([[1.0, 2.0, 3.0, np.inf], [np.inf] * 4, [-np.inf, 0.0, 1.0, np.inf]])
+    found = summarise(draws.copy(), 0.5, ci_kind=ci_kind)
+    assert found[0, 0] == np.inf
+    assert np.isfinite(found[0, 2])
+    np.testing.assert_array_equal(found[1, [0, 2, 3]], np.inf)
+    assert np.isnan(found[2, 0])
+    assert np.isnan(found[:, 1]).all()
