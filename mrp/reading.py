@@ -94,16 +94,21 @@ def read_tables(
     for file in files:
         table = file.table
         for name in [] if file.typed else table.column_names:
-            same = [
-                other.columns[name]
-                for other in files
-                if other is file or all(name in asked[each.argument] for each in (file, other))
-                if name in other.columns
-            ]
-            column = file.columns[name]
-            if name in asked[file.argument] and name not in settled:
-                _check_words(column, same)
-            values = _without(column.of_kind(_common_kind(column, same)), missing)
+            column, others = file.columns[name], []
+            if name in asked[file.argument]:
+                others = [
+                    other.columns[name]
+                    for other in files
+                    if other is not file and name in asked[other.argument]
+                    if name in other.columns
+                ]
+                if name not in settled:
+                    _check_words(column, others)
+            same = [column, *others] if file is files[0] else [*others, column]
+            kind = _common_kind(same)
+            for other in others if kind == "text" else []:
+                _check_spelling(other, column)
+            values = _without(column.of_kind(kind), missing)
             table = table.set_column(table.column_names.index(name), name, values)
         if b"pandas" in (table.schema.metadata or {}):
             table = table.to_pandas()  # its levels keep their order, ordered or not
@@ -266,8 +271,9 @@ class _Column:
 
     @cached_property
     def distinct(self) -> Any:
-        """Its different texts, without blanks around them."""
-        return pc.utf8_trim_whitespace(self.values.unique().drop_null())
+        """Its different values as text, without blanks around them."""
+        texts = self.values.unique().drop_null().cast(pa.large_string())
+        return pc.utf8_trim_whitespace(texts)
 
     @cached_property
     def kind(self) -> Kind:
@@ -321,8 +327,8 @@ def _is_text(stored: Any) -> bool:
     )
 
 
-def _common_kind(column: _Column, same: Sequence[_Column]) -> Kind:
-    """What a column of text is to be, given the columns of the same name, itself included."""
+def _common_kind(same: Sequence[_Column]) -> Kind:
+    """What a column is to be that one file has as text, given those of all files in order."""
     said = [other.kind for other in same if other.typed and other.kind not in ("nothing", "other")]
     if said:
         return said[0]
@@ -378,35 +384,35 @@ def _coded(values: Any, missing: Any) -> Any:
 # --- doubts ---------------------------------------------------------------------------------------
 
 
-def _check_words(column: _Column, same: Sequence[_Column]) -> None:
+def _check_words(column: _Column, others: Sequence[_Column]) -> None:
     """Refuse words among numbers, and say which ones are taken for levels.
 
     Parameters
     ----------
     column
         A column of text that is asked for.
-    same
-        The columns of the same name that are asked for, itself included.
+    others
+        Those of the same name in other files, if they are asked for.
     """
     if column.kind != "text":
         return
-    others = [other for other in same if other is not column]
-    typed = next((other for other in others if other.typed), None)
-    if typed is not None and typed.kind == "number":
-        _check_numbers_alone(column, typed)
+    for other in others:
+        if other.typed and other.kind == "number":
+            _check_numbers_alone(column, other)
     marks = column.among(MARKS)
-    if not marks or (typed is not None and typed.kind in ("number", "text")):
+    if not marks or any(other.typed and other.kind in ("number", "text") for other in others):
         return
+    same = [column, *(other for other in others if not other.typed)]
     got = f"{listing(marks)} in {column.count(marks)} rows of {column.name!r}"
     option = f"`--missing {shlex.quote(marks[0])}`"
-    rest = {text for each in same if not each.typed for text in each.distinct.to_pylist()} - MARKS
+    rest = {text for each in same for text in each.distinct.to_pylist()} - MARKS
     if rest and any(_all(pa.array(sorted(rest)), pattern) for pattern in (PLAIN, TRUTH)):
         raise DataError(
             f"`{column.argument}` must have no words among numbers or truth values, got {got}. If "
             f"that means missing, pass {option}; if it is a level, name all of them: "
             f"`--levels {shlex.quote(column.name)}=…`."
         )
-    if not others or any(other.among(marks) != marks for other in others):
+    if len(same) == 1 or any(each.among(marks) != marks for each in same):
         warnings.warn(
             f"`{column.argument}` has {got}: a level like any other. If it means missing, pass "
             f"{option}.",
@@ -425,6 +431,28 @@ def _check_numbers_alone(column: _Column, other: _Column) -> None:
             f"got {listing(words)} in {column.count(words)} rows. Write the same values in both "
             f"files, or name what means missing: `--missing {shlex.quote(words[0])}`."
         )
+
+
+def _check_spelling(other: _Column, column: _Column) -> None:
+    """Raise if a level of one file is the same number in the other, but written otherwise."""
+    if other.kind not in ("number", "text"):
+        return
+    ours, theirs = (set(each.distinct.to_pylist()) for each in (column, other))
+    written = {_plainly(text): text for text in sorted(theirs - ours)}
+    alone = [(text, _plainly(text)) for text in sorted(ours - theirs)]
+    pairs = [(text, written[plain]) for text, plain in alone if plain and plain in written]
+    if pairs:
+        raise DataError(
+            f"`{column.argument}` must write levels of {column.name!r} as `{other.argument}` does, "
+            f"got {listing(text for text, _ in pairs)} for {listing(text for _, text in pairs)}. "
+            f"Write zeros in front in both files, or in neither."
+        )
+
+
+def _plainly(text: str) -> str:
+    """A whole number without zeros in front, sign and decimals; nothing for other texts."""
+    found = re.fullmatch(r"\+?0*([0-9]+)(\.0*)?", text)
+    return found[1] if found else ""
 
 
 def warn_of_number_like(design: Design, argument: str, settled: Collection[str] = ()) -> None:

@@ -532,6 +532,44 @@ def test_words_where_the_other_file_has_numbers_are_refused(
     assert read_both(survey, frame, asked=[])[1]["g"].tolist() == ["1", *words, "01"]
 
 
+@pytest.mark.parametrize("write", [pandas_csv, pandas_parquet, pandas_categories])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_number_that_is_written_otherwise_is_no_new_level(
+    write: Write, swapped: bool, tmp_path: Path
+) -> None:
+    other, path = tmp_path / f"other.{'csv' if write in CSV else 'parquet'}", tmp_path / "table.csv"
+    write({"g": ["02", "01", "10", "AL"]}, other)
+    pandas_csv({"g": ["1", "10", "2.0", "7"]}, path)
+    found = {"SURVEY": ["01", "02"], "FRAME": ["1", "2.0"]}
+    if swapped:
+        found = {"SURVEY": ["1", "2.0"], "FRAME": ["01", "02"]}
+    # the first file of text is told
+    first, second = ("SURVEY", "FRAME") if swapped or write in CSV else ("FRAME", "SURVEY")
+    message = (
+        f"`{first}` must write levels of 'g' as `{second}` does, got {found[first]!r} for "
+        f"{found[second]!r}. "
+        f"Write zeros in front in both files, or in neither."
+    )
+    with raises(DataError, message):
+        read_both(path, other) if swapped else read_both(other, path)
+    asked_of_one = {"SURVEY": ["g"], "FRAME": []}
+    assert read_tables({"SURVEY": other, "FRAME": path}, asked=asked_of_one)
+
+
+def test_numbers_that_one_file_writes_in_two_ways_are_two_levels(tmp_path: Path) -> None:
+    survey, frame = write_both({"g": ["1", "01", "AL"]}, {"g": ["01", "AL"]}, tmp_path)
+    assert read_both(survey, frame)[1]["g"].tolist() == ["01", "AL"]
+    assert read_both(frame, survey)[1]["g"].tolist() == ["1", "01", "AL"]
+
+
+@pytest.mark.parametrize("type_", [pa.bool_(), pa.null(), pa.date32()])
+def test_words_stay_text_beside_other_types(type_: Any, tmp_path: Path) -> None:
+    survey, frame = tmp_path / "survey.csv", tmp_path / "frame.parquet"
+    pandas_csv({"g": ["a", "b"]}, survey)
+    pa.parquet.write_table(pa.table({"g": pa.nulls(2, type_)}), frame)
+    assert read_both(survey, frame)[0]["g"].tolist() == ["a", "b"]
+
+
 LOOKS_LIKE_NUMBERS = {
     "a word among them": (["1", "2", "3", "90+"], "because of ['90+']"),
     "zeros in front": (["01", "02", "10"], "because of ['01', '02']"),
