@@ -6,6 +6,7 @@ exit code 2; an error that should not be has its traceback.
 
 from __future__ import annotations
 
+import re
 import warnings
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -127,12 +128,29 @@ def poststratify(
     priors: Annotated[
         str, typer.Option(metavar="NAME", help="Whose default priors: bambi or brms.")
     ] = "bambi",
+    levels: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=LEVEL,…",
+            help="Order of a column's levels, such as trust=low,mid,high; the first one is the "
+            "reference. Again for other columns.",
+        ),
+    ] = None,
     new_levels: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="HOW",
-            help="How to draw groups that SURVEY lacks: gaussian, uncertainty or old_levels. "
-            "Without it they are an error.",
+            help="How to draw groups that SURVEY lacks: which ones are new (state=AK,HI), "
+            "gaussian, uncertainty or old_levels for one factor (state:race=gaussian, again for "
+            "others) or for all (gaussian). Without it they are an error.",
+        ),
+    ] = None,
+    missing: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="What means a missing value in both files, besides empty cells: NA, -9. Again "
+            "for others.",
         ),
     ] = None,
     draws: Draws = 1000,
@@ -151,12 +169,28 @@ def poststratify(
     Fits a multilevel model to SURVEY and averages its predictions over the cells of FRAME.
     """
     with one_line_each():
-        from mrp.files import check_targets, extension_of, read_table, write_table
+        from mrp.files import check_targets, extension_of, write_table
+        from mrp.options import levels_of, new_levels_of, typed_levels, typed_new_levels
+        from mrp.reading import read_tables, warn_of_number_like
 
         extension_of(out, "--out")
         check_targets({"--out": out, "--save-fit": save_fit}, sources=(survey, frame))
-        respondents, cells = read_table(survey, "SURVEY"), read_table(frame, "FRAME")
-        model = mrp.Model(formula, respondents, family=family, priors=priors)  # type: ignore[arg-type]
+        order, how = levels_of(levels or ()), new_levels_of(new_levels or ())
+        tables = read_tables(
+            {"SURVEY": survey, "FRAME": frame},
+            asked={
+                "SURVEY": _words(formula),
+                "FRAME": {*_words(formula.partition("~")[2]), weights, *(by or ())},
+            },
+            missing=missing or (),
+            settled=order,
+        )
+        respondents, cells = tables["SURVEY"], tables["FRAME"]
+        given = {"levels": typed_levels(order, respondents, "--levels", "SURVEY")} if order else {}
+        model = mrp.Model(formula, respondents, family=family, priors=priors, **given)  # type: ignore[arg-type]
+        if extension_of(survey, "SURVEY") == ".csv":
+            warn_of_number_like(model.design, "SURVEY", settled=order)
+        drawn = typed_new_levels(how, cells)
 
         def table(fit: mrp.Fit) -> pd.DataFrame:
             estimates = mrp.poststratify(
@@ -164,7 +198,7 @@ def poststratify(
                 cells,
                 by=by,
                 wts=weights,
-                new_levels=new_levels,  # type: ignore[arg-type]
+                new_levels=drawn,  # type: ignore[arg-type]
                 seed=seed,
             )
             return estimates.to_frame(ci_prob=ci_prob)
@@ -186,6 +220,11 @@ def poststratify(
 def version() -> None:
     """Print the version."""
     typer.echo(f"mrp {installed('mrp')}")
+
+
+def _words(formula: str) -> set[str]:
+    """Everything in a formula that may be the name of a column."""
+    return {*re.findall(r"[\w.]+", formula), *re.findall(r"`([^`]+)`", formula)}
 
 
 def _rehearsal(model: mrp.Model) -> mrp.Fit:

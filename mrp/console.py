@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -38,10 +39,30 @@ _OPTIONS: Mapping[str, str] = {
     "wts": "--weights",
     **{
         name: f"--{name.replace('_', '-')}"
-        for name in ("formula", "family", "by", "priors", "new_levels", "ci_prob")
+        for name in ("formula", "family", "by", "priors", "levels", "new_levels", "ci_prob")
     },
+    **{name: f"--{name}" for name in ("draws", "tune", "chains", "seed")},
 }
 """What the command line calls the arguments of the package's functions."""
+
+_ADVICE: Mapping[str, str] = {
+    r"leave those rows out yourself: `data\.dropna\(subset=\[[^]]*\]\)`": (
+        "leave those rows out of the file"
+    ),
+    r"Convert (them|the column) with `astype\(float\)`": "Write plain numbers in the file",
+    r"Convert the column, for example with `astype\(str\)` or `astype\('category'\)`": (
+        "Save the column as text or as numbers"
+    ),
+    r"Pass your own as `namespace=\{[^}]*\}`": "Compute the column in the files instead",
+    r"with pandas\.cut": "in the file",
+    r"choose another family\.": (
+        "choose another family: `--family gaussian` for measurements, `poisson` for counts, "
+        "`cumulative` or `categorical` for levels."
+    ),
+}
+"""Advice that takes Python, and what to do in a shell instead."""
+_ONE = r"'[^']*'|\"[^\"]*\"|[^\s,:\[\]{}'\"]+"
+"""A value in a call of Python: text in quotes, a number, or …"""
 
 
 @contextmanager
@@ -83,13 +104,32 @@ def one_line(message: str) -> str:
     '`--weights` must be numbers.'
     >>> one_line("Use population counts, or `by='state'`.")
     'Use population counts, or `--by state`.'
+    >>> one_line("Say which are new: new_levels={'state': ['AK', 'HI']}.")
+    'Say which are new: --new-levels state=AK,HI.'
     """
     names = "|".join(_OPTIONS)
-    said = re.sub(
-        rf"\b({names})='([^']*)'", lambda found: f"{_OPTIONS[found[1]]} {found[2]}", message
-    )
+    said = message
+    for advice, instead in _ADVICE.items():
+        said = re.sub(advice, instead, said)
+    said = re.sub(rf"\b({names})=\{{([^{{}}]*)\}}", _assignments, said)
+    said = re.sub(rf"\b({names})='([^']*)'", lambda found: f"{_OPTIONS[found[1]]} {found[2]}", said)
     said = re.sub(rf"`({names})`", lambda found: f"`{_OPTIONS[found[1]]}`", said)
     return " ".join(said.split())
+
+
+def _assignments(found: re.Match[str]) -> str:
+    """An argument that is a mapping as options, one for each key."""
+    options = []
+    for key, values in re.findall(rf"({_ONE})\s*:\s*(\[[^]]*\]|{_ONE})", found[2]):
+        levels = [_cell(value.strip("'\"")) for value in re.findall(_ONE, values)]
+        text = f"{key.strip('\'"')}={','.join(levels)}"
+        plain = re.fullmatch(r"[\w=,:.+…-]+", text)
+        options.append(f"{_OPTIONS[found[1]]} {text if plain else shlex.quote(text)}")
+    return " ".join(options) or found[0]
+
+
+def _cell(level: str) -> str:
+    return f'"{level}"' if "," in level else level
 
 
 def say(message: str) -> None:

@@ -1,4 +1,4 @@
-"""Tables in files: reading a user's survey and frame, writing results whole or not at all."""
+"""Files of tables: which can be read and written, and results written whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,37 +15,20 @@ EXTENSIONS = (".csv", ".parquet")
 """Kinds of file that tables are read from and written to."""
 
 
-def read_table(path: Path, argument: str) -> pd.DataFrame:
-    """A table from a CSV or Parquet file.
-
-    Levels of a categorical keep the order that a Parquet file stores. Text of a CSV file stays
-    text; pandas' usual marks of missing values ("NA", "None", empty …) are missing values.
-
-    Parameters
-    ----------
-    path
-        The file.
-    argument
-        What the user knows it as.
+def check_source(path: Path, argument: str) -> str:
+    """The extension of a file to read, in lower case.
 
     Raises
     ------
     DataError
-        There is no such file, or it can't be read as what its extension says.
+        There is no such file.
+    RequestError
+        Its extension is not one that tables have.
     """
     extension = extension_of(path, argument)
     if not path.is_file():
         raise DataError(_no_such_file(path, argument))
-    try:
-        if extension == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(path, low_memory=False)
-    except (ValueError, OSError) as error:
-        said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise DataError(
-            f"`{argument}` must be a file that can be read as {extension}, got {str(path)!r}: "
-            f"{said}. Save the table again, or correct the extension."
-        ) from error
+    return extension
 
 
 def extension_of(path: Path, argument: str) -> str:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 import mrp
 from mrp.cli import app
+from mrp.options import WAYS
 from mrp.results.estimates import COLUMNS
 from mrp.testing import fake_draws
 
@@ -52,6 +53,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "support": rng.integers(0, 2, 60),
             "age": pd.Categorical.from_codes(rng.integers(0, 3, 60), dtype=AGES),
             "region": np.tile(["north", "south", "west"], 20),
+            "count": np.tile(np.arange(5), 12),
         }
     )
     cells = pd.MultiIndex.from_product([AGES.categories, ["north", "south", "west"]])
@@ -157,6 +159,129 @@ def test_new_groups_are_drawn_as_asked(run: Run, folder: Path) -> None:
     assert pd.read_csv("out.csv")["region"].tolist() == ["east", "north", "south"]
 
 
+def arguments_of(
+    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, *kept: str
+) -> dict[str, Any]:
+    """What a function is called with by keyword; it is called without those that are kept here."""
+    real, seen = getattr(owner, name), {}
+
+    def called(*arguments: Any, **options: Any) -> Any:
+        seen.update({key: options.pop(key) for key in kept if key in options})
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(owner, name, called)
+    return seen
+
+
+def test_order_of_levels_is_passed_on_in_the_type_of_the_column(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = arguments_of(monkeypatch, mrp, "Model", "levels")
+    assert run().exit_code == 0
+    assert seen == {}
+    assert run(levels=["age=young,middle,aged", "count=4,3,2,1,0"]).exit_code == 0
+    assert seen == {
+        "levels": {"age": ["young", "middle", "aged"], "count": [4, 3, 2, 1, 0]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (["region=east,far"], {"region": ["east", "far"]}),
+        (["region=uncertainty", "age=gaussian"], {"region": "uncertainty", "age": "gaussian"}),
+    ],
+)
+def test_new_levels_by_name_are_passed_on(
+    options: list[str],
+    wanted: dict[str, Any],
+    run: Run,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cells = pd.read_csv("frame.csv")
+    elsewhere = [cells.assign(region=region) for region in ("east", "far")]
+    pd.concat([cells, *elsewhere]).to_csv("east.csv", index=False)
+    seen = arguments_of(monkeypatch, mrp, "poststratify", "new_levels")
+    result = run(frame="east.csv", new_levels=options)
+    assert seen == {"new_levels": wanted}
+    assert "must have only groups of 'region'" in result.stderr  # those it is called without
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_of_drawing_groups_is_one_word(way: str, run: Run, folder: Path) -> None:
+    assert run(new_levels=way).exit_code == 0
+
+
+def test_several_texts_mean_a_missing_value(run: Run, folder: Path) -> None:
+    table = pd.read_csv("survey.csv").astype({"count": "str"})
+    table.loc[:2, "count"] = ["NA", "-9", "99"]
+    table.to_csv("marked.csv", index=False)
+    result = run("marked.csv", formula="count ~ age", family="poisson", missing=["NA", "-9", "99"])
+    assert result.stderr == (
+        "error: `SURVEY` must have no missing values in the columns that the formula uses, got 3 "
+        "in 'count' (of 60 rows). Fill them in, or leave those rows out of the file.\n"
+    )
+
+
+def test_column_that_nobody_asks_for_may_be_anything(run: Run, folder: Path) -> None:
+    for name in ("survey", "frame"):
+        table = pd.read_csv(f"{name}.csv")
+        table["count"] = np.where(table.index == 0, "NA", "1")
+        table.to_csv(f"{name}.csv", index=False)
+    result = run(by="region")
+    assert result.exit_code == 0
+    assert "warning" not in result.stderr
+
+
+FIPS = {"north": "01", "south": "02", "west": "10"}
+
+
+@pytest.mark.parametrize("survey", ["csv", "parquet"])
+@pytest.mark.parametrize("frame", ["csv", "parquet"])
+def test_codes_with_zeros_in_front_are_the_same_groups_in_both_files(
+    survey: str, frame: str, run: Run, folder: Path
+) -> None:
+    for name in ("survey", "frame"):
+        table = pd.read_csv(f"{name}.csv").replace({"region": FIPS})
+        if name == "frame":
+            table = table[table["region"] == "10"]  # by itself it looks like a number
+        table.to_csv(f"{name}.csv", index=False)
+        table.to_parquet(f"{name}.parquet")
+    result = run(f"survey.{survey}", f"frame.{frame}", by="region", out="out.parquet")
+    assert result.exit_code == 0, result.output
+    assert pd.read_parquet("out.parquet")["region"].tolist() == ["10"]
+
+
+def test_names_that_other_programs_take_for_missing_values_are_levels(
+    run: Run, folder: Path
+) -> None:
+    names = {"north": "NA", "south": "None", "west": "null"}
+    for name in ("survey", "frame"):
+        table = pd.read_csv(f"{name}.csv").replace({"region": names})
+        table.to_csv(f"{name}.csv", index=False)
+    result = run(by="region", out="out.parquet")
+    assert result.exit_code == 0
+    assert "warning" not in result.stderr
+    assert pd.read_parquet("out.parquet")["region"].tolist() == ["NA", "None", "null"]
+
+
+def test_levels_that_look_like_numbers_are_pointed_out_for_csv_files(
+    run: Run, folder: Path
+) -> None:
+    ages = {"young": "1", "middle": "2", "aged": "90+"}
+    for name in ("survey", "frame"):
+        table = pd.read_csv(f"{name}.csv").replace({"age": ages})
+        table.to_csv(f"{name}.csv", index=False)
+        table.to_parquet(f"{name}.parquet")
+    assert run().stderr.splitlines()[0] == (
+        "warning: `SURVEY` has text in 'age' that looks like numbers, because of ['90+']: each is "
+        "a level with an effect of its own. If numbers are meant, write plain ones in both files; "
+        "if levels are meant, name them: `--levels age=…`."
+    )
+    assert "warning" not in run("survey.parquet").stderr
+
+
 def test_older_file_is_replaced_and_nothing_is_left_beside_it(run: Run, folder: Path) -> None:
     before = {path.name for path in folder.iterdir()}
     Path("out.csv").write_text("old")
@@ -197,8 +322,8 @@ REFUSED = {
     ),
     "empty file": (
         {"survey": "empty.csv"},
-        "`SURVEY` must be a file that can be read as .csv, got 'empty.csv': No columns to parse "
-        "from file. Save the table again, or correct the extension.",
+        "`SURVEY` must be a file that can be read as .csv, got 'empty.csv': it has no "
+        "header. Save the table again, or correct the extension.",
     ),
     "unknown extension of the result": (
         {"out": "out.json"},
@@ -230,7 +355,7 @@ REFUSED = {
     "formula without the column": (
         {"formula": "support ~ ages"},
         "`SURVEY` must have every column that the formula uses, lacks ['ages']. "
-        "Available: ['support', 'age', 'region']. Did you mean 'age'?",
+        "Available: ['support', 'age', 'region', 'count']. Did you mean 'age'?",
     ),
     "unknown family": (
         {"family": "bernouli"},
@@ -255,6 +380,53 @@ REFUSED = {
         {"ci_prob": 95},
         "`--ci-prob` must be between 0 and 1, got 95.0. Usual: 0.95.",
     ),
+    "levels without a column": (
+        {"levels": "low,high"},
+        "`--levels` must be COLUMN=LEVEL,LEVEL,…, the first level first, got 'low,high'.",
+    ),
+    "levels of another type": (
+        {"formula": "support ~ 1", "levels": "support=no,yes"},
+        "`--levels` must have numbers for 'support', as `SURVEY` has, got 'no'. "
+        "Available: ['0', '1'].",
+    ),
+    "mixture of ways of drawing groups": (
+        {"new_levels": ["gaussian", "region=east"]},
+        "`--new-levels` must be one way for all new groups, or name a factor or column in each, "
+        "got ['gaussian', 'region=east']. Write 'FACTOR=gaussian'.",
+    ),
+    "new level that is in no cell": (
+        {"new_levels": "region=eats"},
+        "`--new-levels` must list levels of 'region' that `FRAME` has, or say one way of drawing, "
+        "got 'eats'. Available: ['gaussian', 'uncertainty', 'old_levels', 'north', 'south', "
+        "'west'].",
+    ),
+    "outcome that is not 0/1": (
+        {"formula": "count ~ age"},
+        "`SURVEY` must have 0 or 1 in the outcome 'count', got ['2', '3', '4'] in 36 rows. Recode "
+        "the outcome, or choose another family: `--family gaussian` for measurements, `poisson` "
+        "for counts, `cumulative` or `categorical` for levels.",
+    ),
+    "missing values": (
+        {"missing": "north"},
+        "`SURVEY` must have no missing values in the columns that the formula uses, got 20 in "
+        "'region' (of 60 rows). Fill them in, or leave those rows out of the file.",
+    ),
+    "weights that are text": (
+        {"weights": "age"},
+        "`--weights` must be numbers, got type 'str' in column 'age'. "
+        "Write plain numbers in the file.",
+    ),
+    "cell more than the header": (
+        {"frame": "shifted.csv"},
+        "`FRAME` must have as many cells in each row as in its header (3), got 4 in the row "
+        "'0,young,north,1'. Put quotes around cells with a comma in them, and write the commas of "
+        "empty cells.",
+    ),
+    "column that is there twice": (
+        {"frame": "twice.csv"},
+        "`FRAME` must have different column names, got ['people'] twice. "
+        "Rename or drop one of each.",
+    ),
     "unknown way of drawing groups": (
         {"new_levels": "gausian"},
         "`--new-levels` must say how to draw new groups, got 'gausian'. "
@@ -273,7 +445,11 @@ def test_refusal_is_one_line_and_comes_before_sampling(
 ) -> None:
     monkeypatch.setattr(mrp.Model, "sample", never)
     Path("empty.csv").touch()
-    pd.read_csv("frame.csv").drop(columns="age").to_csv("lacking.csv", index=False)
+    cells = pd.read_csv("frame.csv")
+    cells.drop(columns="age").to_csv("lacking.csv", index=False)
+    cells[[*cells, "people"]].to_csv("twice.csv", index=False)
+    rows = cells.to_csv(header=False).splitlines(keepends=True)
+    Path("shifted.csv").write_text("age,region,people\n" + "".join(rows))
     before = {path: path.read_bytes() for path in folder.iterdir()}
     result = run(**options)
     assert result.stderr == f"error: {message}\n"

@@ -75,6 +75,42 @@ def test_arguments_are_named_as_the_command_line_does() -> None:
     )
 
 
+SHELL = {
+    "new_levels={'state': ['AK', 'HI']}": "--new-levels state=AK,HI",
+    "new_levels={'state': […]}": "--new-levels state=…",
+    "`new_levels={'a:b': 'gaussian', 'c': ['x']}`": "`--new-levels a:b=gaussian --new-levels c=x`",
+    "levels={'trust': ['low', …]}.": "--levels trust=low,….",
+    "levels={'edu': [3, 1.5, -2]}": "--levels edu=3,1.5,-2",
+    "levels={'edu': ['HS', 'some, or more']}": """--levels 'edu=HS,"some, or more"'""",
+    """levels={'edu': ["don't", 'no']}""": """--levels 'edu=don'"'"'t,no'""",
+    "levels={…}": "levels={…}",
+    "`levels` and `draws`": "`--levels` and `--draws`",
+    "or leave those rows out yourself: `data.dropna(subset=['age', 'x'])`.": (
+        "or leave those rows out of the file."
+    ),
+    "Convert the column with `astype(float)`.": "Write plain numbers in the file.",
+    "Convert them with `astype(float)`.": "Write plain numbers in the file.",
+    "Convert the column, for example with `astype(str)` or `astype('category')`.": (
+        "Save the column as text or as numbers."
+    ),
+    "Pass your own as `namespace={'f': …}`; splines of": (
+        "Compute the column in the files instead; splines of"
+    ),
+    "Cut them into levels with pandas.cut, or pass family='gaussian'": (
+        "Cut them into levels in the file, or pass --family gaussian"
+    ),
+    "Recode the outcome, or choose another family.": (
+        "Recode the outcome, or choose another family: `--family gaussian` for measurements, "
+        "`poisson` for counts, `cumulative` or `categorical` for levels."
+    ),
+}
+
+
+@pytest.mark.parametrize(("python", "shell"), SHELL.items())
+def test_advice_is_what_can_be_done_in_a_shell(python: str, shell: str) -> None:
+    assert one_line(python) == shell
+
+
 def test_error_of_the_package_ends_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit) as ended, one_line_each():
         raise DataError("`data` must be\na table.")
