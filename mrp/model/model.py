@@ -376,20 +376,27 @@ class Model:
             )
         started = time.perf_counter()
         run = sampling.Run(draws, tune, chains, seed, target_accept, progress)
-        if engine == "auto":
-            engine = "kernel" if sampling.kernel_runs() else "pymc"
-        if engine == "kernel":
-            self._warn_if_separated()
-            parts = (self._packed, self._design, self._family, self.by_level)
-            tree = sampling.run_kernel(*parts, run)
-        else:
-            keep = graph.variables(self._design, self._family)
-            tree = sampling.run_graph(self.pymc, run, keep=keep)
+        tree, engine = self._drawn(run, engine)
         tree["log_prior"] = DataTree(log_prior(tree["posterior"].to_dataset(), *self._prior_parts))
         seconds = time.perf_counter() - started
         report = measure(tree)
         sampling.warn_if_bad(report, chains)
         return self._fit(tree, {"engine": engine, "seconds": seconds, "seed": seed, **report})
+
+    def _drawn(self, run: sampling.Run, engine: Engine) -> tuple[DataTree, Engine]:
+        """Draws, and what computed their density: the kernel, if it is wanted and can be used."""
+        if engine != "pymc":
+            try:
+                sampling.check_kernel()
+                self._warn_if_separated()
+                parts = (self._packed, self._design, self._family, self.by_level)
+                return sampling.run_kernel(*parts, run), "kernel"
+            except sampling.InterfaceError as error:
+                if engine == "kernel":
+                    raise
+                sampling.warn_of_graph(error)
+        keep = graph.variables(self._design, self._family)
+        return sampling.run_graph(self.pymc, run, keep=keep), "pymc"
 
     def _warn_if_separated(self) -> None:
         at = self._packed.geometry.unsettled
