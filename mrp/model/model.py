@@ -26,10 +26,12 @@ from mrp.model.collapse import Observed, observe
 from mrp.model.families import FamilyName, check_outcome, find
 from mrp.model.formula import learn
 from mrp.model.log_prior import log_prior
+from mrp.model.names import check_names
 from mrp.model.outcome import Outcome, outcome_values, survey_with
 from mrp.model.prior_defaults import Defaults, Priors
 from mrp.model.prior_resolution import resolve
 from mrp.model.priors import PriorChoices, choices_of
+from mrp.saved_fits import check_savable
 
 if TYPE_CHECKING:
     import bambi
@@ -120,6 +122,8 @@ class Model:
             namespace=self._namespace,
             levels=self._family.levels,
         )
+        check_names(self._design, self._outcome, self._family, self.by_level)
+        check_savable(self._design, self._survey)
         self._rows = self._design.rows(self._survey, argument="data")
         self._observe()
         self._scale_priors()
