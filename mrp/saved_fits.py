@@ -195,7 +195,7 @@ def check_savable(design: Design, survey: pd.DataFrame) -> None:
             )
     for name in design.columns:
         try:
-            pa.Table.from_pandas(_for_parquet(survey[[name]]))
+            pa.Table.from_pandas(_for_parquet(survey[[name]]), preserve_index=False)
         except UNWRITABLE as error:
             raise DataError(
                 f"`data` must have values that can be saved in {name!r}, got type "

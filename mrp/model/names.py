@@ -44,11 +44,11 @@ def check_names(
     _check_levels(outcome.name, outcome.levels or ())
     for factor in design.factors.values():
         _check_groups(factor, design)
-    for dim, labels in coordinates(design, by_level).items():
-        _check_labels(dim, [str(label) for label in labels])
     kept = [*_population(design, family), *_group_specific(design), *_thresholds(by_level)]
     _check_variables([*kept, *_dims(design, by_level)])
     _check_variables([*kept, *_of_the_graph(design, outcome, by_level)])
+    for dim, labels in coordinates(design, by_level).items():
+        _check_labels(dim, [str(label) for label in labels])
 
 
 # --- levels and groups ----------------------------------------------------------------------------
