@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mrp.errors import FrameWarning, MRPError, SamplingInterrupted, SamplingWarning
+from mrp.errors import (
+    EngineWarning,
+    FrameWarning,
+    MRPError,
+    SamplingInterrupted,
+    SamplingWarning,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +38,9 @@ DECIMALS = 3
 """Least number of decimals."""
 MOST_CHARACTERS = 1000
 """Width of the widest table."""
+
+OWN_WARNINGS = (FrameWarning, SamplingWarning, EngineWarning)
+"""The package's own, which are printed plainly."""
 
 _OPTIONS: Mapping[str, str] = {
     "data": "SURVEY",
@@ -85,13 +94,13 @@ def _say_warnings() -> None:
     usual = warnings.showwarning
 
     def show(message: Warning | str, category: type[Warning], *where: Any, **options: Any) -> None:
-        if issubclass(category, FrameWarning | SamplingWarning):
+        if issubclass(category, OWN_WARNINGS):
             say(f"warning: {one_line(str(message))}")
         else:
             usual(message, category, *where, **options)
 
     warnings.showwarning = show
-    for category in (FrameWarning, SamplingWarning):
+    for category in OWN_WARNINGS:
         warnings.simplefilter("always", category)
 
 

@@ -16,6 +16,7 @@ group g_f(i) that the row belongs to).
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -29,7 +30,9 @@ from mrp.errors import DataError, closest, listing
 from mrp.formula.calls import Calls, names_in
 
 Array = NDArray[Any]
-Level = str | int | float | bool
+Plain = str | int | float | bool
+Level = Plain | datetime.date | pd.Interval
+"""What the categories of a survey may be; of intervals, the bounds are numbers or dates."""
 
 SLASH = "\N{DIVISION SLASH}"
 """Stands for '/' in the names of variables."""
@@ -461,19 +464,31 @@ def _unseen_level(component: Categorical, unseen: pd.Series, argument: str) -> s
 def _group_index(factor: Factor, values: Mapping[str, Array]) -> NDArray[np.int64]:
     """Each row's group among the survey's, `UNSEEN` where the survey lacks it."""
     table = np.asarray(factor.codes, dtype=np.int64).reshape(len(factor.groups), -1)
-    codes = np.column_stack([values[name] for name in factor.components]).astype(np.int64)
-    sizes = table.max(axis=0) + 1
-    known = _mixed_radix(table, sizes)
-    wanted = _mixed_radix(codes, sizes)
-    wanted[((codes < 0) | (codes >= sizes)).any(axis=1)] = UNSEEN
-    return pd.Index(known).get_indexer(pd.Index(wanted)).astype(np.int64)
+    n = len(values[factor.components[0]])
+    known, wanted = np.zeros(len(table), dtype=np.int64), np.zeros(n, dtype=np.int64)
+    for own, name in zip(table.T, factor.components, strict=True):
+        # numbered anew at each component: one number for all of them may be too large
+        codes, size = values[name].astype(np.int64), own.max() + 1
+        outside = (wanted == UNSEEN) | (codes < 0) | (codes >= size)
+        keys = known * size + own
+        distinct = pd.Index(pd.unique(keys))
+        known = distinct.get_indexer(pd.Index(keys))
+        wanted = distinct.get_indexer(pd.Index(np.where(outside, UNSEEN, wanted * size + codes)))
+    return wanted.astype(np.int64)
 
 
-def _mixed_radix(codes: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    number = np.zeros(len(codes), dtype=np.int64)
-    for k, size in enumerate(sizes):
-        number = number * size + codes[:, k]
-    return number
+def _check_joined(factor: Factor, groups: pd.DataFrame) -> None:
+    """Raise if groups of different levels have one name, and would be taken for one group."""
+    distinct = groups.drop_duplicates()
+    twice = distinct[distinct.duplicated("joined", keep=False)]
+    if len(twice):
+        name = twice["joined"].iloc[0]
+        same = twice[twice["joined"] == name].drop(columns="joined")
+        raise DataError(
+            f"New groups of {factor.name!r} must have different names, got {name!r} for "
+            f"{' and '.join(map(str, same.itertuples(index=False, name=None)))}. Rename a level "
+            f"that has a colon."
+        )
 
 
 def _new_groups(
@@ -495,6 +510,7 @@ def _new_groups(
     names = parts[0]
     for part in parts[1:]:
         names = names + ":" + part
+    _check_joined(factor, pd.concat(parts, axis=1).assign(joined=names))
     codes, labels = pd.factorize(names, sort=True)
     numbered = index.copy()
     numbered[unseen] = len(factor.groups) + codes

@@ -6,9 +6,14 @@ Every message reads: argument · rule · what came · what is available · the n
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Iterable, Sequence
+from functools import cache
 from numbers import Integral
+from pathlib import Path
 
+PACKAGE = str(Path(__file__).parent)
+"""Folder of the package: its warnings point at the line outside of it that led to them."""
 SHOWN = 8
 """How many names a message lists before it says how many more there are."""
 
@@ -45,8 +50,18 @@ class SamplingWarning(UserWarning):
     """The sampler ran, but its draws should not be trusted as they are."""
 
 
+class EngineWarning(UserWarning):
+    """Sampling works and its draws are as good, but it takes longer than it could."""
+
+
 class FrameWarning(UserWarning):
     """The frame is usable, but says something other than the user may think."""
+
+
+@cache
+def warn_once(message: str, category: type[Warning]) -> None:
+    """Warn of something that does not change while this process runs."""
+    warnings.warn(message, category, skip_file_prefixes=(PACKAGE,))
 
 
 def is_whole(value: object, least: int = 0) -> bool:

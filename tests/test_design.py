@@ -13,7 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrp.design import UNSEEN, Block, Categorical, Design, DesignRows, unique_rows, variable_name
+from mrp.design import (
+    UNSEEN,
+    Block,
+    Categorical,
+    Design,
+    DesignRows,
+    Factor,
+    _group_index,
+    unique_rows,
+    variable_name,
+)
 from mrp.errors import DataError
 from mrp.formula.functions import SHORT
 from mrp.model.formula import learn
@@ -540,3 +550,35 @@ def assert_partition_by(keys: list[Any], people: pd.DataFrame, columns: list[str
     _, index = unique_rows(keys, len(people))
     wanted = people.assign(all=0).groupby(["all", *columns], sort=False, observed=True).ngroup()
     np.testing.assert_array_equal(index, wanted)
+
+
+# --- groups of crossed columns --------------------------------------------------------------------
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.sampled_from([3, 90, 8192, 2**20]))
+def test_a_group_is_found_by_its_codes_however_many_levels_there_are(
+    seed: int, columns: int, levels: int
+):
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, levels, (40, columns))
+    codes[:2] = [[levels - 1] * columns, [0] * columns]  # the largest product of all
+    table = sorted(set(map(tuple, codes.tolist())))
+    names = [f"c{k}" for k in range(columns)]
+    factor = Factor("f", tuple(names), tuple(table), tuple(map(str, table)))
+    wanted = np.vstack([codes, rng.integers(UNSEEN, levels + 3, (60, columns))])
+    wanted[50:70] = codes[:20] + rng.integers(-1, 2, (20, columns))
+    values = {name: wanted[:, k].astype(np.int32) for k, name in enumerate(names)}
+    position = {row: k for k, row in enumerate(table)}
+    expected = [position.get(tuple(row), UNSEEN) for row in wanted.tolist()]
+    assert _group_index(factor, values).tolist() == expected
+
+
+@pytest.mark.parametrize("shift", [1, 2**11])
+def test_five_columns_of_8192_levels_do_not_wrap(shift: int):
+    """Codes whose mixed-radix numbers differ by 2**64 are those of different groups."""
+    known = (4096, 0, 0, 0, shift)
+    other = (0, 0, 0, 0, shift)
+    levels = 8191
+    factor = Factor("f", tuple("abcde"), (other, (levels,) * 5), ("known", "last"))
+    values = {name: np.array([known[k], other[k]], np.int32) for k, name in enumerate("abcde")}
+    assert _group_index(factor, values).tolist() == [UNSEEN, 0]

@@ -1,10 +1,13 @@
 """`Fit`: draws from elsewhere, one file that answers every verb, nothing heavy to load it."""
 
 import dataclasses
+import datetime
+import io
 import json
 import os
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +17,11 @@ import xarray as xr
 
 import mrp
 from mrp import saved_fits
-from mrp.errors import DataError, FitError, RequestError
+from mrp.errors import DataError, FitError, FrameWarning, RequestError
 from mrp.saved_fits import design_from_json, design_to_json
 from mrp.testing import fake_draws, fake_fit
 from tests.cases import CASES, FRAME, SURVEY, permuted
-from tests.messages import raises
+from tests.messages import raises, warns
 
 SPLINES = (
     "y ~ np.log(exposure) + I(x / 3) + scale(x) + bs(x, df=4) + poly(exposure, 2) + C(district) "
@@ -281,6 +284,52 @@ def test_fit_with_thousands_of_groups_is_saved(tmp_path):
     assert loaded.design == fit.design
 
 
+BERLIN = pd.date_range("2020-01-01", periods=3, tz="Europe/Berlin")
+BRACKETS = {
+    "numbers": pd.cut(SURVEY["x"], 3),
+    "whole numbers": pd.cut(SURVEY["exposure"], [0, 2, 3, 90], right=False),
+    "without end": pd.cut(SURVEY["x"], [-np.inf, 0.0, np.inf]),
+    "quantiles": pd.qcut(SURVEY["x"].rename("bracket"), 4),
+    "dates": pd.cut(pd.Timestamp("2020-01-01") + pd.to_timedelta(SURVEY["x"], "D"), 3),
+    "dates of a zone": pd.cut(BERLIN[0] + pd.to_timedelta(SURVEY["x"], "D"), 3),
+    "days": pd.Categorical([datetime.date(2020, 1, 1 + k % 3) for k in range(90)]),
+    "times": pd.Categorical(BERLIN[np.arange(90) % 3]),
+    "an order of numbers": pd.Categorical(np.arange(90) % 3, categories=[2, 0, 1, 5], ordered=True),
+    "truths": pd.Categorical(np.arange(90) % 2 == 0, categories=[True, False]),
+    "numbers and text": pd.Categorical(np.resize(np.array([1, "a", 2.5], object), 90)),
+    "text": pd.Categorical(np.resize(["b", "a"], 90), categories=["b", "a", "c"], ordered=True),
+}
+
+
+@pytest.mark.parametrize("kind", BRACKETS)
+@pytest.mark.parametrize("formula", ["y ~ bracket * x", "y ~ (1 | bracket:state)", "y ~ x"])
+def test_levels_of_every_kind_are_saved_as_what_they_are(formula, kind, tmp_path):
+    survey = SURVEY.assign(bracket=BRACKETS[kind])
+    fit = fake_fit(formula, survey, family="bernoulli", draws=4)
+    loaded = mrp.load_fit(fit.save(tmp_path / "fit.nc"))
+    pd.testing.assert_frame_equal(loaded.survey, survey)
+    assert loaded.design == fit.design
+    assert [
+        list(map(type, c.levels)) for c in loaded.design.components.values() if c.name != "x"
+    ] == [list(map(type, c.levels)) for c in fit.design.components.values() if c.name != "x"]
+    for options in ({}, {"newdata": survey[::-1]}, {"by": "bracket"}):
+        found, expected = mrp.predictions(loaded, **options), mrp.predictions(fit, **options)
+        xr.testing.assert_identical(found.draws, expected.draws)
+
+
+def test_a_file_of_the_first_format_is_read(tmp_path, monkeypatch):
+    buffer = io.BytesIO()
+    SURVEY.to_parquet(buffer)
+    monkeypatch.setattr(saved_fits, "FORMAT", 1)
+    monkeypatch.setattr(saved_fits, "_survey_to_parquet", lambda _: (buffer.getvalue(), {}))
+    fit = made("correlated slopes, logit")
+    path = fit.save(tmp_path / "fit.nc")
+    monkeypatch.undo()
+    loaded = mrp.load_fit(path)
+    pd.testing.assert_frame_equal(loaded.survey, SURVEY)
+    assert loaded.design == fit.design
+
+
 def test_saving_does_not_change_the_fit(tmp_path):
     fit = made("correlated slopes, logit")
     fit.save(tmp_path / "fit.nc")
@@ -337,29 +386,79 @@ def test_functions_of_the_user_can_not_be_saved(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_levels_that_are_neither_text_nor_numbers_can_not_be_saved(tmp_path):
-    survey = SURVEY.assign(bracket=pd.cut(SURVEY["x"], 3))
-    fit = fake_fit("y ~ bracket", survey, family="bernoulli")
+@pytest.mark.parametrize(
+    "levels",
+    [
+        [Decimal("1.5"), Decimal("2.5")],
+        [(1, 2), (3, 4)],
+        list(pd.period_range("2020-01", periods=2, freq="M")),
+        list(pd.interval_range(pd.Timedelta(0), periods=2, freq="D")),
+    ],
+)
+@pytest.mark.parametrize("formula", ["y ~ bracket", "y ~ (1 | bracket)", "y ~ C(bracket):x"])
+def test_levels_that_can_not_be_saved_are_refused_before_sampling(formula, levels):
+    source = "C(bracket)" if "C(" in formula else "bracket"
+    categories = pd.Index(levels, tupleize_cols=False)
+    bracket = pd.Categorical.from_codes(np.arange(90) % 2, categories)
     message = (
-        "A fit can be saved only if levels are strings or numbers, got Interval in 'bracket'. "
-        "Convert the column with `astype(str)` before making the model."
+        f"`data` must have levels that are text, numbers, dates or intervals in {source!r}, got "
+        f"{type(levels[0]).__name__} ({levels[0]}). Convert the column with `astype(str)`."
     )
-    with raises(FitError, message):
-        fit.save(tmp_path / "fit.nc")
+    with raises(DataError, message):
+        mrp.Model(formula, SURVEY.assign(bracket=bracket), family="bernoulli")
 
 
-def test_survey_that_parquet_does_not_take_can_be_left_out(tmp_path):
-    survey = SURVEY.assign(note=[{1}, "a", 2.5] * 30)
+def test_complex_numbers_are_refused_before_sampling():
+    message = (
+        "`data` must have numbers, strings or a categorical in 'z', got type 'complex128' (first "
+        "value np.complex128(1j)). Convert the column, for example with `astype(str)` or "
+        "`astype('category')`."
+    )
+    with raises(DataError, message):
+        mrp.Model("y ~ z", SURVEY.assign(z=1j * np.arange(1, 91)), family="bernoulli")
+
+
+def test_text_that_no_file_holds_is_refused_before_sampling():
+    text = pd.Series(["a", "\ud800"] * 45, dtype=object)
+    message = (
+        "`data` must have values that can be saved in 'note', got type 'object': 'utf-8' codec "
+        "can't encode character '\\ud800' in position 0: surrogates not allowed. Convert the "
+        "column."
+    )
+    with raises(DataError, message):
+        mrp.Model("y ~ note", SURVEY.assign(note=text), family="bernoulli")
+
+
+def left_out(names):
+    return (
+        f"The saved survey lacks what can't be written as parquet, and the formula does not use: "
+        f"{names!r}. Convert it before making the model, for example with `astype(str)`, if it is "
+        f"needed after loading."
+    )
+
+
+def test_what_parquet_does_not_take_is_left_out_and_named(tmp_path):
+    survey = SURVEY.assign(
+        note=[{1}, "a", 2.5] * 30, z=1j, month=pd.Categorical([pd.Period("2020-01", "M")] * 90)
+    )
+    survey[7] = 1.0
     fit = fake_fit("y ~ x", survey, family="bernoulli")
-    with pytest.raises(
-        FitError,
-        match=r"\A`include_survey` needs a survey that can be written as parquet, which this one "
-        r"can't: .*note.*\. Convert the column, or pass include_survey=False\.\Z",
-    ):
-        fit.save(tmp_path / "fit.nc")
-    assert not list(tmp_path.iterdir())
-    loaded = mrp.load_fit(fit.save(tmp_path / "fit.nc", include_survey=False))
-    assert len(mrp.predictions(loaded, newdata=FRAME)) == len(FRAME)
+    with warns(FrameWarning, left_out(["7", "note", "z", "month"])) as caught:
+        path = fit.save(tmp_path / "fit.nc")
+    assert caught[0].filename == __file__
+    loaded = mrp.load_fit(path)
+    pd.testing.assert_frame_equal(loaded.survey, SURVEY)
+    by_region = mrp.avg_predictions(loaded, by="region", wts="exposure")
+    expected = mrp.avg_predictions(fit, by="region", wts="exposure")
+    xr.testing.assert_identical(by_region.draws, expected.draws)
+
+
+def test_an_index_that_parquet_does_not_take_is_left_out_and_named(tmp_path):
+    survey = SURVEY.set_index(pd.Index([1, "a"] * 45, dtype=object))
+    fit = fake_fit("y ~ x", survey, family="bernoulli")
+    with warns(FrameWarning, left_out(["<index>"])):
+        path = fit.save(tmp_path / "fit.nc")
+    pd.testing.assert_frame_equal(mrp.load_fit(path).survey, survey.reset_index(drop=True))
 
 
 def test_folder_must_exist(tmp_path):
@@ -420,7 +519,7 @@ def test_file_of_another_format_is_refused(tmp_path, monkeypatch):
     path = made("intercept only").save(tmp_path / "fit.nc")
     monkeypatch.undo()
     message = (
-        "`path` must be a fit of file format 1, got 99. "
+        "`path` must be a fit of file format 1 or 2, got 99. "
         "Load it with the version of mrp that wrote it."
     )
     with raises(FitError, message):

@@ -16,7 +16,8 @@ def prepared(column: pd.Series) -> pd.Series:
         return column.cat.remove_unused_categories().cat.as_ordered()
     if pd.api.types.is_bool_dtype(column.dtype):
         return column.astype(bool)
-    if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_string_dtype(column)):
+    numeric = pd.api.types.is_numeric_dtype(column) and column.dtype.kind != "c"
+    if not (numeric or pd.api.types.is_string_dtype(column)):
         raise DataError(
             f"`data` must have numbers, strings or a categorical in {column.name!r}, got type "
             f"{str(column.dtype)!r} (first value {column.iloc[0]!r}). Convert the column, for "

@@ -27,10 +27,12 @@ from mrp.model.collapse import Observed, observe
 from mrp.model.families import FamilyName, check_outcome, find
 from mrp.model.formula import learn
 from mrp.model.log_prior import log_prior
+from mrp.model.names import check_names
 from mrp.model.outcome import Outcome, outcome_values, survey_with
 from mrp.model.prior_defaults import Defaults, Priors
 from mrp.model.prior_resolution import resolve
 from mrp.model.priors import PriorChoices, choices_of
+from mrp.saved_fits import check_savable
 
 if TYPE_CHECKING:
     import bambi
@@ -121,6 +123,8 @@ class Model:
             namespace=self._namespace,
             levels=self._family.levels,
         )
+        check_names(self._design, self._outcome, self._family, self.by_level)
+        check_savable(self._design, self._survey)
         self._rows = self._design.rows(self._survey, argument="data")
         self._observe()
         self._scale_priors()
@@ -377,20 +381,27 @@ class Model:
             )
         started = time.perf_counter()
         run = sampling.Run(draws, tune, chains, seed, target_accept, progress)
-        if engine == "auto":
-            engine = "kernel" if sampling.kernel_runs() else "pymc"
-        if engine == "kernel":
-            self._warn_if_separated()
-            parts = (self._packed, self._design, self._family, self.by_level)
-            tree = sampling.run_kernel(*parts, run)
-        else:
-            keep = graph.variables(self._design, self._family)
-            tree = sampling.run_graph(self.pymc, run, keep=keep)
+        tree, engine = self._drawn(run, engine)
         tree["log_prior"] = DataTree(log_prior(tree["posterior"].to_dataset(), *self._prior_parts))
         seconds = time.perf_counter() - started
         report = measure(tree)
         sampling.warn_if_bad(report, chains)
         return self._fit(tree, {"engine": engine, "seconds": seconds, "seed": seed, **report})
+
+    def _drawn(self, run: sampling.Run, engine: Engine) -> tuple[DataTree, Engine]:
+        """Draws, and what computed their density: the kernel, if it is wanted and can be used."""
+        if engine != "pymc":
+            try:
+                sampling.check_kernel()
+                self._warn_if_separated()
+                parts = (self._packed, self._design, self._family, self.by_level)
+                return sampling.run_kernel(*parts, run), "kernel"
+            except sampling.InterfaceError as error:
+                if engine == "kernel":
+                    raise
+                sampling.warn_of_graph(error)
+        keep = graph.variables(self._design, self._family)
+        return sampling.run_graph(self.pymc, run, keep=keep), "pymc"
 
     def _warn_if_separated(self) -> None:
         at = self._packed.geometry.unsettled

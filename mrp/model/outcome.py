@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mrp.design import Level
+from mrp.design import Level, Plain
 from mrp.errors import DataError, FormulaError, listing
 from mrp.formula.calls import (
     arguments,
@@ -110,7 +110,7 @@ def _outcome_of_levels(name: str, values: Any, kind: Kind) -> Outcome:
             f"{listing(sorted(column.unique()))}. Make it a categorical, "
             f"pd.Categorical(…, categories=[…]) with the lowest level first, or number the levels."
         )
-    named = (level if isinstance(level, Level) else str(level) for level in levels)
+    named = (level if isinstance(level, Plain) else str(level) for level in levels)
     return Outcome(name, codes.astype(np.float64), levels=tuple(named))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mrp.design import Block, Design, Term, variable_name
-from mrp.errors import DataError, FormulaError, PriorError, unknown
+from mrp.errors import DataError, PriorError, unknown
 from mrp.levels import THRESHOLD, threshold_names
 from mrp.links import Link
 from mrp.model.collapse import Observed
@@ -50,7 +50,6 @@ def resolve(
     centered
         Whether the prior of the intercept or the thresholds is that of centred predictors.
     """
-    _check_term_names(design, family)
     by_path = _by_path(asked, design, outcome, family)
     base = DEFAULTS[asked.defaults](design, observed, outcome, family, link)
     slots = list(_slots(base, design, outcome))
@@ -178,17 +177,6 @@ def _check_alike(own: Sequence[Prior], slot: _Slot) -> None:
                 f"(its arguments may differ), got {own[0].written(4)} for {slot.labels[0]!r} and "
                 f"{prior.written(4)} for {label!r}. Give {slot.name!r} as a whole a prior of that "
                 f"distribution, too."
-            )
-
-
-def _check_term_names(design: Design, family: Family) -> None:
-    """Raise if a term has the name of a parameter of the family."""
-    names = [term.name for term in design.terms]
-    for name in _own_parameters(family):
-        if name in names:
-            raise FormulaError(
-                f"`formula` must not have a term named {name!r}: so is a parameter of the "
-                f"family {family.name!r}. Rename the column."
             )
 
 

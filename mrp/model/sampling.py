@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +16,17 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mrp.checks.diagnostics import judge
-from mrp.errors import FitError, RequestError, SamplingInterrupted, SamplingWarning, is_whole
+from mrp.errors import (
+    PACKAGE,
+    EngineWarning,
+    FitError,
+    MRPError,
+    RequestError,
+    SamplingInterrupted,
+    SamplingWarning,
+    is_whole,
+    warn_once,
+)
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -23,6 +36,10 @@ if TYPE_CHECKING:
     from mrp.model.families import Family
     from mrp.model.kernel.layout import Packed
 
+NUTPIE = ((0, 16, 5), (0, 17))
+"""Versions of nutpie that the kernel is tested with: from the first on, before the second."""
+STOPS = (RuntimeError, ValueError)
+"""What the sampler raises when it can't go on with a model."""
 DROPPED_STATS = ("fisher_distance", "gradient", "unconstrained_draw")
 
 
@@ -50,55 +67,134 @@ def run_graph(graph: pm.Model, run: Run, *, keep: Sequence[str]) -> xr.DataTree:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         compiled = nutpie.compile_pymc_model(graph)
-    return _run_nutpie(compiled, run, lambda posterior: posterior[list(keep)])
+    try:
+        trace = _sampled(compiled, run)
+    except STOPS as error:
+        raise _stopped(error) from error
+    return _tidy(trace, run.draws, lambda posterior: posterior[list(keep)])
 
 
 def run_kernel(
     packed: Packed, design: Design, family: Family, by_level: LevelParameters, run: Run
 ) -> xr.DataTree:
-    """Sample with the kernel; the same groups and names as `run_graph` gives."""
+    """Sample with the kernel; the same groups and names as `run_graph` gives.
+
+    Raises
+    ------
+    InterfaceError
+        The kernel can't be called through the nutpie that is installed.
+    """
     from mrp.model.kernel.layout import unpack
     from mrp.model.kernel.run import NAME, compiled
 
-    return _run_nutpie(
-        compiled(packed),
-        run,
+    with _interface():
+        model = compiled(packed)
+    with _interface(model.started):
+        trace = _sampled(model, run)
+    with _interface():
+        _check_densities(packed, trace, NAME)
+    return _tidy(
+        trace,
+        run.draws,
         lambda posterior: unpack(packed, design, family, posterior[NAME].to_numpy(), by_level),
     )
 
 
-def kernel_runs() -> bool:
-    """Whether the installed nutpie has the interface that the kernel is called through."""
-    try:
+class InterfaceError(FitError):
+    """The kernel can't be called through the nutpie that is installed."""
+
+    def __init__(self, got: str) -> None:
+        least, below = (".".join(map(str, version)) for version in NUTPIE)
+        self.needed = (
+            f"the kernel needs nutpie {least} or newer, but older than {below}, got {got}. "
+            f"Install another version of these"
+        )
+        super().__init__(f"`engine='kernel'` can't be used: {self.needed}, or pass engine='pymc'.")
+
+
+def check_kernel() -> None:
+    """Raise an `InterfaceError` unless the installed nutpie is one that the kernel is tested with.
+
+    What an unknown version does with the address of a C function can't be tried: it might crash.
+    """
+    import nutpie
+
+    version = tuple(map(int, re.findall(r"\d+", nutpie.__version__)[:3]))
+    if not NUTPIE[0] <= version < NUTPIE[1]:
+        raise InterfaceError(nutpie.__version__)
+    with _interface():
         importlib.import_module("mrp.model.kernel.run")
-    except (ImportError, AttributeError):
-        return False
-    return True
 
 
-def _run_nutpie(
-    compiled: Any, run: Run, parameters: Callable[[xr.Dataset], xr.Dataset]
-) -> xr.DataTree:
+def warn_of_graph(error: InterfaceError) -> None:
+    """Say once that the kernel can't be used, and what is done instead."""
+    warn_once(
+        f"The graph is sampled in place of the kernel, which takes longer: {error.needed}.",
+        EngineWarning,
+    )
+
+
+@contextmanager
+def _interface(started: Event | None = None) -> Iterator[None]:
+    """Turn what goes wrong into an `InterfaceError`, except for what the sampler may say itself.
+
+    Parameters
+    ----------
+    started
+        Set when the sampler has begun. From then on, errors of a run or of values are about the
+        model.
+    """
     import nutpie
 
     try:
-        trace = nutpie.sample(
-            compiled,
-            draws=run.draws,
-            tune=run.tune,
-            chains=run.chains,
-            seed=run.seed,
-            target_accept=run.target_accept,
-            progress_bar=run.progress,
-            save_warmup=False,
-        )
-    except (RuntimeError, ValueError) as error:
-        said = str(error).splitlines()[0].rstrip(".")  # below it may be a stack trace
-        raise FitError(
-            f"The sampler stopped: {said}. Check the outcome and predictors for extreme values, "
-            f"or give informative `priors`."
-        ) from error
-    return _tidy(trace, run.draws, parameters)
+        yield
+    except (MRPError, MemoryError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # panics of Rust are no Exceptions
+        if started is not None and started.is_set() and isinstance(error, STOPS):
+            raise _stopped(error) from error
+        said = f"{type(error).__name__}: {_first_line(error)}"
+        raise InterfaceError(f"{nutpie.__version__}, where it fails with {said}") from error
+
+
+def _check_densities(packed: Packed, trace: xr.DataTree, name: str) -> None:
+    """Raise unless what the sampler took for the density of a draw is the kernel's."""
+    densities = trace["sample_stats"]["logp"].transpose("chain", "draw").to_numpy()
+    made = np.argwhere(np.isfinite(densities))
+    if len(made):
+        chain, draw = made[-1]
+        here = packed.log_density(trace["posterior"][name].to_numpy()[chain, draw])[0]
+        if not np.isclose(here, densities[chain, draw], rtol=1e-9):
+            raise ValueError(f"a draw has the log density {densities[chain, draw]}, not {here}")
+
+
+def _sampled(compiled: Any, run: Run) -> xr.DataTree:
+    """What nutpie draws."""
+    import nutpie
+
+    trace: xr.DataTree = nutpie.sample(
+        compiled,
+        draws=run.draws,
+        tune=run.tune,
+        chains=run.chains,
+        seed=run.seed,
+        target_accept=run.target_accept,
+        progress_bar=run.progress,
+        save_warmup=False,
+    )
+    return trace
+
+
+def _stopped(error: BaseException) -> FitError:
+    return FitError(
+        f"The sampler stopped: {_first_line(error)}. Check the outcome and predictors for extreme "
+        f"values, or give informative `priors`."
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    """What an error says; below it may be a stack trace."""
+    return next(iter(str(error).splitlines()), "").rstrip(".")
 
 
 def _tidy(
@@ -114,7 +210,7 @@ def _tidy(
             f"Sampling was interrupted: {count} of {draws} draws of {len(kept)} of {len(lengths)} "
             f"chains are kept.",
             SamplingWarning,
-            stacklevel=5,  # whoever called Model.sample
+            skip_file_prefixes=(PACKAGE,),
         )
         there = {"chain": kept, "draw": slice(count)}
         numbers = {"chain": np.arange(len(kept))}
@@ -178,7 +274,7 @@ def warn_if_separated(label: str, named: str) -> None:
         f"prior does not hold it. Give it a proper one, such as "
         f"priors={{'defaults': 'brms', {named!r}: 'normal(0, 2.5)'}}.",
         SamplingWarning,
-        stacklevel=4,  # whoever called Model.sample
+        skip_file_prefixes=(PACKAGE,),
     )
 
 
@@ -191,5 +287,5 @@ def warn_if_bad(report: Mapping[str, Any], chains: int) -> None:
             f"The draws may not represent the posterior: {'; '.join(said)}. "
             f"{next(iter(advice), 'Raise `draws` and `chains`.')}",
             SamplingWarning,
-            stacklevel=3,  # whoever called Model.sample
+            skip_file_prefixes=(PACKAGE,),
         )

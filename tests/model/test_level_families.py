@@ -414,16 +414,6 @@ def test_thresholds_have_one_prior_or_as_many_as_they_are(survey: pd.DataFrame):
     assert model("score ~ x", survey, "cumulative", priors=given).priors.threshold
 
 
-@pytest.mark.parametrize("family", ORDERED)
-def test_a_term_must_not_have_the_name_of_the_thresholds(family: str, survey: pd.DataFrame):
-    message = (
-        "`formula` must not have a term named 'threshold': so is a parameter of the family "
-        f"{family!r}. Rename the column."
-    )
-    with raises(FormulaError, message):
-        model("trust ~ threshold", survey.assign(threshold=survey["x"]), family)
-
-
 # --- density --------------------------------------------------------------------------------------
 
 PRIORS = {

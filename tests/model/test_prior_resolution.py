@@ -12,7 +12,7 @@ from hypothesis import given as drawn
 from hypothesis import strategies as st
 
 import mrp
-from mrp.errors import FormulaError, PriorError
+from mrp.errors import PriorError
 from mrp.model import Model
 from mrp.model.distributions import Prior, parse
 from mrp.model.prior_defaults import Priors
@@ -180,17 +180,6 @@ def test_priors_that_do_not_fit_the_model_are_refused(
 ):
     with raises(PriorError, message):
         Model(FORMULA, people, priors=given)
-
-
-def test_a_term_must_not_have_the_name_of_the_family_s_parameter(people: pd.DataFrame):
-    message = (
-        "`formula` must not have a term named 'sigma': so is a parameter of the family 'gaussian'. "
-        "Rename the column."
-    )
-    survey = people.assign(sigma=people["x"])
-    with raises(FormulaError, message):
-        Model("y ~ sigma", survey)
-    assert Model("vote ~ sigma", survey, family="bernoulli").priors.population
 
 
 # --- terms, coefficients and groups ---------------------------------------------------------------

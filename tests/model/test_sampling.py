@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+import tomllib
 import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import arviz_stats
@@ -13,9 +19,17 @@ import pytest
 import xarray as xr
 
 from mrp.checks.diagnostics import measure
-from mrp.errors import FitError, RequestError, SamplingInterrupted, SamplingWarning
+from mrp.errors import (
+    EngineWarning,
+    FitError,
+    RequestError,
+    SamplingInterrupted,
+    SamplingWarning,
+    warn_once,
+)
 from mrp.fit import Fit
-from mrp.model import Model
+from mrp.model import Model, sampling
+from mrp.model.kernel import run as kernel_run
 from mrp.model.log_prior import log_prior
 from mrp.model.sampling import (
     Run,
@@ -291,6 +305,179 @@ def test_the_log_density_of_the_priors_is_kept_for_the_draws_that_are(
     assert list(density.data_vars) == ["Intercept", "age", "sigma"]
     expected = log_prior(fit.parameters, model.design, model.observed, model.priors)
     xr.testing.assert_equal(density, expected)
+
+
+# --- nutpie's own interface -----------------------------------------------------------------------
+
+NEEDED = (
+    "the kernel needs nutpie 0.16.5 or newer, but older than 0.17, got {got}. Install another "
+    "version of these"
+)
+
+
+def takes_two(address: int, data: int) -> None:
+    """As `_lib.LogpFunc`, with other arguments."""
+
+
+def takes_dims(self: Any, dims: Any) -> None:
+    """As the `CompiledModel` dataclass, with other fields."""
+
+
+class Panic(BaseException):
+    """As what Rust raises: no Exception."""
+
+
+def panic(*_: Any) -> None:
+    raise Panic("called `Option::unwrap()` on a `None` value\nstack backtrace")
+
+
+def with_other_densities(*arguments: Any, **options: Any) -> xr.DataTree:
+    trace = sample_with_nutpie(*arguments, **options)
+    trace["sample_stats"]["logp"] = trace["sample_stats"]["logp"] + 1.0
+    return trace
+
+
+def without_draws(*arguments: Any, **options: Any) -> xr.DataTree:
+    trace = sample_with_nutpie(*arguments, **options)
+    return xr.DataTree.from_dict({"sample_stats": trace["sample_stats"].to_dataset()})
+
+
+sample_with_nutpie = nutpie.sample
+CHANGES: dict[str, tuple[Any, str, Any, str]] = {
+    "another version": (nutpie, "__version__", "0.17.0rc1", "0.17.0rc1"),
+    "an older version": (nutpie, "__version__", "0.16.4", "0.16.4"),
+    "another module": (
+        importlib,
+        "import_module",
+        lambda name: panic() if name == "mrp.model.kernel.run" else sys.modules[name],
+        "{version}, where it fails with Panic: called `Option::unwrap()` on a `None` value",
+    ),
+    "another signature": (
+        kernel_run._lib,
+        "LogpFunc",
+        takes_two,
+        "{version}, where it fails with TypeError: takes_two() takes 2 positional arguments but 3 "
+        "were given",
+    ),
+    "a missing class": (
+        kernel_run,
+        "_lib",
+        SimpleNamespace(PyVariable=kernel_run._lib.PyVariable),
+        "{version}, where it fails with AttributeError: 'types.SimpleNamespace' object has no "
+        "attribute 'PyMcModel'",
+    ),
+    "another dataclass": (
+        kernel_run._KernelModel,
+        "__init__",
+        takes_dims,
+        "{version}, where it fails with TypeError: takes_dims() got an unexpected keyword argument "
+        "'reparameterized_names'",
+    ),
+    "another call for the start": (
+        kernel_run._KernelModel,
+        "_start",
+        lambda self: None,
+        "{version}, where it fails with RuntimeError: ",
+    ),
+    "a panic": (
+        kernel_run._lib,
+        "ExpandFunc",
+        panic,
+        "{version}, where it fails with Panic: called `Option::unwrap()` on a `None` value",
+    ),
+    "another density": (
+        nutpie,
+        "sample",
+        with_other_densities,
+        "{version}, where it fails with ValueError: a draw has the log density ",
+    ),
+    "another place for draws": (
+        nutpie,
+        "sample",
+        without_draws,
+        "{version}, where it fails with KeyError: 'Could not find node at posterior'",
+    ),
+}
+
+
+@pytest.fixture(params=CHANGES)
+def changed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A nutpie whose own interface has changed; how the message begins that says so."""
+    owner, name, changed, got = CHANGES[request.param]
+    got = got.format(version=nutpie.__version__)
+    monkeypatch.setattr(owner, name, changed)
+    warn_once.cache_clear()
+    yield NEEDED.format(got=got)
+    warn_once.cache_clear()
+
+
+SMALL: dict[str, Any] = {"draws": 5, "tune": 5, "chains": 1, "seed": 1, "progress": False}
+
+
+def test_the_graph_is_sampled_where_nutpie_has_changed(
+    changed: str, monkeypatch: pytest.MonkeyPatch, people: pd.DataFrame
+):
+    trace = made_draws(chains=1, draws=5)
+    posterior = trace["posterior"].to_dataset()
+    trace["posterior"] = xr.DataTree(posterior.assign(sigma=abs(posterior["Intercept"])))
+    monkeypatch.setattr(sampling, "run_graph", lambda graph, run, keep: trace)
+    model = Model("y ~ age", people)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fits = [model.sample(**SMALL) for _ in range(2)]
+    assert [fit.info["engine"] for fit in fits] == ["pymc", "pymc"]
+    said = [str(w.message) for w in caught if w.category is EngineWarning]
+    assert len(said) == 1
+    begins, ends = changed.split(". Install")
+    start = "The graph is sampled in place of the kernel, which takes longer: "
+    assert said[0].startswith(start + begins)
+    assert said[0].endswith(f". Install{ends}.")
+    assert {w.filename for w in caught} == {__file__}
+
+
+def test_the_kernel_says_why_it_can_not_be_had_where_nutpie_has_changed(
+    changed: str, people: pd.DataFrame
+):
+    begins, ends = changed.split(". Install")
+    with pytest.raises(FitError) as error:
+        Model("y ~ age", people).sample(engine="kernel", **SMALL)
+    assert str(error.value).startswith(f"`engine='kernel'` can't be used: {begins}")
+    assert str(error.value).endswith(f". Install{ends}, or pass engine='pymc'.")
+
+
+@pytest.mark.parametrize("engine", ["auto", "kernel"])
+def test_a_model_that_stops_the_sampler_is_no_reason_to_take_another(
+    engine: Any, monkeypatch: pytest.MonkeyPatch, people: pd.DataFrame
+):
+    def sample(compiled: Any, **options: Any) -> Any:
+        compiled._start(1)
+        raise RuntimeError("All initialization points failed")
+
+    monkeypatch.setattr(nutpie, "sample", sample)
+    message = (
+        "The sampler stopped: All initialization points failed. Check the outcome and predictors "
+        "for extreme values, or give informative `priors`."
+    )
+    with raises(FitError, message):
+        Model("y ~ age", people).sample(engine=engine, **SMALL)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_what_is_not_about_nutpie_is_raised_as_it_is(
+    error: type[BaseException], monkeypatch: pytest.MonkeyPatch, people: pd.DataFrame
+):
+    def sample(compiled: Any, **options: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(nutpie, "sample", sample)
+    with pytest.raises(error):
+        Model("y ~ age", people).sample(**SMALL)
+
+
+def test_the_versions_that_the_kernel_takes_are_those_that_are_installed():
+    declared = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    least, below = (".".join(map(str, version)) for version in sampling.NUTPIE)
+    assert f"nutpie>={least},<{below}" in declared["project"]["dependencies"]
 
 
 # --- sizes ----------------------------------------------------------------------------------------

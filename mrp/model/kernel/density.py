@@ -28,9 +28,6 @@ A model names its stages by address (`data_of`), and only those are compiled, ea
 function that calls everything would be optimised again at every level of calls, and take three
 times as long to compile.
 
-They are all in this file, because numba's cache looks at the file that a function is in, not at
-those that it calls.
-
 Stages share one piece of memory (`work`), which the entry points allocate. Small matrices lie row
 by row; what each group has lies group after group, so that every step runs over all groups at once.
 """
@@ -43,7 +40,6 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
@@ -61,6 +57,7 @@ from mrp.model.kernel.arithmetic import (
     to_ints,
     to_longs,
 )
+from mrp.model.kernel.machine_code import compiled
 
 # Positions in the header, which is the beginning of the array of 64-bit integers.
 (
@@ -1204,10 +1201,10 @@ def compile_all() -> None:
 
 @cache
 def _compiled(stage):
-    return numba.cfunc(STAGE, cache=True, **OPTIONS)(stage)
+    return compiled(STAGE, **OPTIONS)(stage)
 
 
-@numba.cfunc(types.int64(types.uint64, DOUBLES, DOUBLES, DOUBLES, LONGS), cache=True, **OPTIONS)
+@compiled(types.int64(types.uint64, DOUBLES, DOUBLES, DOUBLES, LONGS), **OPTIONS)
 def c_log_density(dim, q, gradient, value, data):
     """Log posterior density at q, up to a constant, and its gradient.
 
@@ -1230,7 +1227,7 @@ def c_log_density(dim, q, gradient, value, data):
     return 0
 
 
-@numba.cfunc(types.int64(types.uint64, DOUBLES, DOUBLES, LONGS), cache=True, **OPTIONS)
+@compiled(types.int64(types.uint64, DOUBLES, DOUBLES, LONGS), **OPTIONS)
 def c_coefficients(draws, q, c, data):
     """Uncentred intercept, slopes and effects (draws, c) for draws of q (draws, dim)."""
     ints, index = to_longs(data[DATA_INTS]), to_ints(data[DATA_INDEX])
@@ -1245,7 +1242,7 @@ def c_coefficients(draws, q, c, data):
     return 0
 
 
-@numba.cfunc(types.int64(types.uint64, types.uint64, DOUBLES, DOUBLES, LONGS), cache=True)
+@compiled(types.int64(types.uint64, types.uint64, DOUBLES, DOUBLES, LONGS))
 def c_expand(dim, expanded, q, out, data):
     """What the sampler keeps of a draw: the unconstrained parameters as they are."""
     for k in range(np.int64(expanded)):

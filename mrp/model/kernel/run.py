@@ -3,13 +3,15 @@
 nutpie's Python-function interface takes the interpreter's lock for every gradient, which costs more
 than the gradient itself (16 microseconds against 10 on the CES model, and chains wait for each
 other). Its interface for compiled PyMC models takes the address of a C function and of its data;
-`_KernelModel` fills that interface.
+`_KernelModel` fills that interface, which is nutpie's own and may change; what is done then is said
+in `mrp.model.sampling`.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -40,6 +42,8 @@ class _KernelModel(CompiledModel):  # type: ignore[misc]
     packed: Packed
     data: NDArray[np.int64]
     start: Callable[[int], Floats]
+    started: threading.Event = field(default_factory=threading.Event)
+    """Set once the sampler has asked for a point to start from, and got it."""
 
     @property
     def n_dim(self) -> int:
@@ -52,6 +56,11 @@ class _KernelModel(CompiledModel):  # type: ignore[misc]
     @property
     def coords(self) -> dict[str, Any]:
         return {DIM_NAME: pd.RangeIndex(self.packed.dim)}
+
+    def _start(self, seed: int) -> Floats:
+        point = self.start(seed)
+        self.started.set()
+        return point
 
     def _make_model(self, init_mean: Any) -> Any:
         at = self.data.ctypes.data
@@ -66,7 +75,7 @@ class _KernelModel(CompiledModel):  # type: ignore[misc]
             self.n_dim,
             sizes,
             self.coords,
-            self.start,
+            self._start,
             None,
         )
 
@@ -86,7 +95,7 @@ class _KernelModel(CompiledModel):  # type: ignore[misc]
         )
 
 
-def compiled(packed: Packed) -> CompiledModel:
+def compiled(packed: Packed) -> _KernelModel:
     """The model as `nutpie.sample` takes it; its one variable is ``q``.
 
     Raises
