@@ -11,13 +11,22 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mrp.coefficients import NewLevels, with_new_groups
-from mrp.design import DesignRows
+from mrp.design import Categorical, DesignRows
 from mrp.errors import RequestError, is_whole, listing, unknown
-from mrp.estimands.changes import Setting, Variables, settings_of
+from mrp.estimands.changes import Setting, Variables, levels_in, settings_of
 from mrp.estimands.grids import newdata_of, survey_of
 from mrp.estimands.quantities import ByLevel, Transformed, split_levels
 from mrp.fit import Fit, check_fit
-from mrp.frames import Weights, as_pandas, check_new_groups, grouping, weights_of
+from mrp.frames import (
+    Orders,
+    Weights,
+    as_pandas,
+    check_new_groups,
+    grouping,
+    in_rows,
+    warn_of_lookalikes,
+    weights_of,
+)
 from mrp.levels import probabilities
 from mrp.links import inverse
 from mrp.prediction import RowDraws, average, predict
@@ -56,6 +65,8 @@ class Context:
         Expected outcomes, or draws of new ones.
     transform
         Applied to the draws of the results; None for none.
+    orders
+        Levels, in the survey's order, of columns that have some in the model.
     """
 
     fit: Fit
@@ -68,6 +79,7 @@ class Context:
     argument: str
     kind: Kind
     transform: Callable[[Floats], Any] | None
+    orders: Orders
 
     @property
     def levels(self) -> tuple[Any, ...] | None:
@@ -81,7 +93,10 @@ class Context:
         """Prediction of the rows, or of the rows with some variables set to something else."""
         fit, rows, data = self.fit, self.rows, self.data
         if setting:
-            changes = {name: value.of(data[name]) for name, value in setting.items()}
+            changes = {
+                name: in_rows(value.of(data[name]), data, "variables", self.argument)
+                for name, value in setting.items()
+            }
             data = data.assign(**changes)
             rows = fit.design.rows(data, argument="variables")
         check_new_groups(rows, self.weights, self.new_levels, self.argument)
@@ -138,7 +153,8 @@ class Context:
 
     def groups(self, by: By | None) -> tuple[NDArray[np.int64], pd.DataFrame]:
         """Group of each row, and the groups' labels."""
-        return grouping(self._columns(by), self.data, self.weights, self.argument)
+        columns = self._columns(by)
+        return grouping(columns, self.data, self.weights, self.argument, self.orders)
 
     def _columns(self, by: By | None) -> By | None:
         """`by` without the outcome's level, by which results with levels always are."""
@@ -189,14 +205,36 @@ def context(
         raise RequestError(
             f"`transform` must be a function of an array, such as np.exp, got {transform!r}."
         )
+    orders = _orders(fit)
     if re_formula is not None:
         fit = replace(fit, design=restricted(fit.design, re_formula))
     data = _table(fit, newdata, argument)
     rows = fit.design.rows(data, argument=argument)
     weights = weights_of(wts, data, argument)
+    if new_levels is not None:
+        _warn_of_lookalikes(rows, data, argument)
     return Context(
-        fit, data, rows, weights, type, new_levels, _seed(seed), argument, kind, transform
+        fit, data, rows, weights, type, new_levels, _seed(seed), argument, kind, transform, orders
     )
+
+
+def _orders(fit: Fit) -> Orders:
+    """Levels of the columns of a model that have some, in the order in which it has them."""
+    found = {fit.outcome: fit.levels}
+    found |= {name: levels_in(fit, name) for name in fit.design.columns}
+    return {name: levels for name, levels in found.items() if levels is not None}
+
+
+def _warn_of_lookalikes(rows: DesignRows, data: pd.DataFrame, argument: str) -> None:
+    """Warn of groups that are new only because they are written in another way."""
+    known = {
+        component.source: component.levels
+        for factor in rows.new_groups
+        for component in map(rows.design.components.get, rows.design.factors[factor].components)
+        if isinstance(component, Categorical) and component.source in data.columns
+    }
+    values = {name: data[name].unique() for name in known}
+    warn_of_lookalikes(values, argument, known)
 
 
 def _table(fit: Fit, newdata: Any, argument: str) -> pd.DataFrame:

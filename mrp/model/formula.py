@@ -120,6 +120,15 @@ def learn(
     return design, replace(outcome, name=variable_name(outcome.name))
 
 
+def columns_used(
+    formula: str, survey: pd.DataFrame, namespace: Mapping[str, Any]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Columns of the survey that a formula needs: those of the outcome, and of predictors."""
+    description = describe(split_double_bars(formula)[0])
+    named = () if description.response is None else sorted(description.response.var_names)
+    return _columns(named, survey, namespace), predictor_columns(description, survey, namespace)
+
+
 def _check_same_coding(blocks: Sequence[Block]) -> None:
     """Raise if a group-specific term has other levels in one block than in another.
 
