@@ -233,7 +233,7 @@ def _warn_of_lookalikes(rows: DesignRows, data: pd.DataFrame, argument: str) -> 
         for component in map(rows.design.components.get, rows.design.factors[factor].components)
         if isinstance(component, Categorical) and component.source in data.columns
     }
-    values = {name: data[name].unique() for name in known}
+    values = {name: sorted(data[name].astype(str).unique()) for name in known}
     warn_of_lookalikes(values, argument, known)
 
 
