@@ -302,17 +302,23 @@ def _by_columns(
     _check_by_columns(columns, data, argument)
     if not columns:
         return np.zeros(len(data), dtype=np.int64), pd.DataFrame(index=[0])
-    keys = data[columns].reset_index(drop=True)
-    ordered = {name: _in_order(keys[name], orders[name]) for name in columns if name in orders}
-    grouped = keys.assign(**ordered).groupby(columns, observed=True, sort=True)
-    codes = grouped.ngroup().to_numpy().astype(np.int64)
+    codes, labels = _numbered(data[columns].reset_index(drop=True))
+    ordered = {name: _in_order(labels[name], orders[name]) for name in columns if name in orders}
+    places, _ = _numbered(labels.assign(**ordered))
     # a categorical stays one; text and numbers stay what they are
-    kept = {name: c for name, c in ordered.items() if keys[name].dtype.name == "category"}
-    first = np.unique(codes, return_index=True)[1]
-    labels = keys.assign(**kept).iloc[first].reset_index(drop=True)
+    kept = {name: c for name, c in ordered.items() if labels[name].dtype.name == "category"}
+    labels = labels.assign(**kept).iloc[np.argsort(places)].reset_index(drop=True)
     others = {name: labels[name].unique() for name in columns if name not in orders}
     warn_of_lookalikes(others, argument)
-    return codes, labels
+    return places[codes], labels
+
+
+def _numbered(rows: pd.DataFrame) -> tuple[NDArray[np.int64], pd.DataFrame]:
+    """Number of each row among the distinct ones, which are sorted, and those."""
+    columns = list(rows.columns)
+    codes = rows.groupby(columns, observed=True, sort=True).ngroup().to_numpy().astype(np.int64)
+    first = np.unique(codes, return_index=True)[1]
+    return codes, rows.iloc[first].reset_index(drop=True)
 
 
 def _in_order(column: pd.Series, levels: Sequence[Any]) -> pd.Series:

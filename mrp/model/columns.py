@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from numbers import Number
 from typing import Any
 
@@ -58,12 +58,13 @@ def levels_given(levels: Any) -> dict[str, tuple[Any, ...]]:
 
 def _different(name: str, given: Any) -> tuple[Any, ...]:
     disordered = isinstance(given, str | bytes | Mapping | set | frozenset)
-    if disordered or not isinstance(given, Iterable):
+    listed = [] if disordered or not isinstance(given, Iterable) else list(given)
+    if not listed or not all(isinstance(each, Hashable) for each in listed):
         raise RequestError(
             f"`levels` must list the levels of {name!r} in order, got {given!r}. "
             f"For example: ['low', 'mid', 'high']."
         )
-    found = tuple(each.item() if isinstance(each, np.generic) else each for each in given)
+    found = tuple(each.item() if isinstance(each, np.generic) else each for each in listed)
     index = pd.Index(found, dtype=object)
     if index.hasnans:
         raise RequestError(
@@ -129,7 +130,8 @@ def _as_given(column: pd.Series, given: Sequence[Any]) -> pd.Categorical:
             f"{listing(others.unique())} ({len(others)} rows). Listed: {listing(given)}."
             f"{did_you_mean(others.iloc[0], given)}"
         )
-    return pd.Categorical.from_codes(codes, pd.Index(given), ordered=True)
+    made = pd.Categorical.from_codes(codes, pd.Index(given), ordered=True)
+    return made.remove_unused_categories()
 
 
 def _kind(value: Any) -> str:
