@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mrp.errors import DataError, closest, listing
+from mrp.errors import DataError, closest, did_you_mean, listing
 from mrp.formula.calls import Calls, names_in
 
 Array = NDArray[Any]
@@ -431,7 +431,8 @@ def _numbers(name: str, values: pd.Series | Array, argument: str) -> NDArray[np.
             f"{str(dtype)!r} (first value {np.asarray(values)[0]!r}). "
             f"Convert the column with `astype(float)`."
         )
-    numbers = np.asarray(values, dtype=np.float64)
+    # a copy: what is computed later must not follow the user's table
+    numbers = np.array(values, dtype=np.float64)
     finite = np.isfinite(numbers)
     if not finite.all():
         raise DataError(
@@ -454,10 +455,9 @@ def _unseen_level(component: Categorical, unseen: pd.Series, argument: str) -> s
             f" The survey has values of type {ours}, `{argument}` of type {theirs}: "
             f"convert one of them."
         )
-    elif near is not None:
-        message += f" Did you mean {near!r}?"
     else:
-        message += " Recode them, or fit the model on a survey that has them."
+        recode = " Recode them, or fit the model on a survey that has them."
+        message += did_you_mean(got[0], component.levels) or recode
     return message
 
 

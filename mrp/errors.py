@@ -6,6 +6,7 @@ Every message reads: argument · rule · what came · what is available · the n
 from __future__ import annotations
 
 import difflib
+import unicodedata
 import warnings
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -16,6 +17,9 @@ PACKAGE = str(Path(__file__).parent)
 """Folder of the package: its warnings point at the line outside of it that led to them."""
 SHOWN = 8
 """How many names a message lists before it says how many more there are."""
+
+DIFFERENCES = "blanks, case or Unicode normalisation"
+"""How levels differ that look alike."""
 
 
 class MRPError(Exception):
@@ -99,6 +103,79 @@ def closest(name: object, available: Iterable[object]) -> str | None:
     by_folded = {str(item).casefold(): str(item) for item in available}
     matches = difflib.get_close_matches(str(name).casefold(), by_folded, n=1, cutoff=0.6)
     return by_folded[matches[0]] if matches else None
+
+
+def lookalikes(
+    names: Iterable[object], others: Iterable[object] | None = None
+) -> list[tuple[str, str]]:
+    """Texts that differ, but only by blanks, case or Unicode normalisation.
+
+    Blanks are those at the ends, those that are doubled, and characters that are not seen.
+
+    Parameters
+    ----------
+    names
+        Names; those that are no text look like nothing else.
+    others
+        What they are compared with; one another by default.
+
+    Returns
+    -------
+    Pairs of a name and the first of the others that it looks like.
+
+    Examples
+    --------
+    >>> lookalikes(["AL", "Al ", "CA"]), lookalikes(["S05"], ["s05", "s06"])
+    ([('Al ', 'AL')], [('S05', 's05')])
+    """
+    texts = _texts(names)
+    known = texts if others is None else _texts(others)
+    first: dict[str, str] = {}
+    for each in known:
+        first.setdefault(_folded(each), each)
+    there = set(() if others is None else known)
+    found = [(text, first.get(_folded(text), text)) for text in texts if text not in there]
+    return [(text, other) for text, other in found if text != other]
+
+
+def _texts(names: Iterable[object]) -> list[str]:
+    return [name for name in dict.fromkeys(names) if isinstance(name, str)]
+
+
+def _folded(text: str) -> str:
+    if text.isascii():
+        return " ".join(text.casefold().split())
+    seen = "".join(each for each in text if unicodedata.category(each) != "Cf")
+    folded = unicodedata.normalize("NFKC", seen).casefold()
+    return " ".join(unicodedata.normalize("NFKC", folded).split())
+
+
+def paired(alike: Sequence[tuple[str, str]]) -> str:
+    r"""Lookalikes for a message: what can't be told apart on a screen is written in ASCII.
+
+    Examples
+    --------
+    >>> print(paired([("Al ", "AL"), ("caf\u00e9", "cafe\u0301")]))
+    'Al ' and 'AL', 'caf\xe9' and 'cafe\u0301'
+    """
+    written = [f"{first} and {second}" for first, second in map(_written, alike[:SHOWN])]
+    return ", ".join(written) + (f", … {len(alike) - SHOWN} more" if len(alike) > SHOWN else "")
+
+
+def _written(pair: tuple[str, str]) -> tuple[str, str]:
+    same = len({unicodedata.normalize("NFKC", text) for text in pair}) == 1
+    first, second = map(ascii if same else repr, pair)
+    return first, second
+
+
+def did_you_mean(name: object, available: Sequence[object]) -> str:
+    """The end of a message about a level that is not there: the nearest in spelling, if any is."""
+    alike = lookalikes([name], available)
+    if alike:
+        _, near = _written(alike[0])
+        return f" Did you mean {near}? It differs only by {DIFFERENCES}."
+    nearest = closest(name, available)
+    return "" if nearest is None else f" Did you mean {nearest!r}?"
 
 
 def unknown(

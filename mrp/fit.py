@@ -41,6 +41,19 @@ FINGERPRINTED = 16
 """Draws of each chain, evenly spaced, that a fingerprint is made of."""
 
 
+class _Survey:
+    """A field that hands out copies: a fit's survey stays what it was fitted to."""
+
+    def __get__(self, fit: Fit | None, owner: type) -> pd.DataFrame | None:
+        if fit is None:
+            raise AttributeError  # the field has no default
+        survey: pd.DataFrame | None = vars(fit)["survey"]
+        return None if survey is None else survey.copy(deep=False)
+
+    def __set__(self, fit: Fit, survey: pd.DataFrame | None) -> None:
+        vars(fit)["survey"] = None if survey is None else survey.copy(deep=False)
+
+
 @dataclass(frozen=True, repr=False)
 class Fit:
     """Draws from the prior or posterior of a model.
@@ -58,7 +71,8 @@ class Fit:
     outcome
         Name of the outcome.
     survey
-        The survey as the model was given it; None if it was left out of a saved file.
+        The survey as the model was given it (a copy: writing to it leaves the fit as it is); None
+        if it was left out of a saved file.
     info
         How the draws were made: engine, seed, seconds, diagnostics.
     levels
@@ -74,7 +88,7 @@ class Fit:
     family: str
     link: Link
     outcome: str
-    survey: pd.DataFrame | None
+    survey: _Survey = _Survey()
     info: Mapping[str, Any] = field(default_factory=dict)
     levels: tuple[Level, ...] | None = None
     observed: Outcome | None = None
@@ -91,9 +105,10 @@ class Fit:
             asked.
         draws
             A dataset, or a tree with a group ``posterior``, with dims chain and draw and variables
-            named as Bambi names them; any others are kept and ignored. `Intercept` is that of the
-            predictors as they are, not centred. A slash in names, as in ``I(x / 2)``, becomes
-            a division slash, which xarray takes; double quotes become single ones.
+            named as Bambi names them; any others are kept and ignored. The fit copies them.
+            `Intercept` is that of the predictors as they are, not centred. A slash in names, as in
+            ``I(x / 2)``, becomes a division slash, which xarray takes; double quotes become single
+            ones.
 
         Returns
         -------
@@ -109,9 +124,10 @@ class Fit:
         from mrp.checks.parameters import log_prior_of
 
         if isinstance(draws, xr.Dataset):
-            tree = xr.DataTree.from_dict({"posterior": _named_as_here(draws, model.design)})
+            own = _named_as_here(draws, model.design).copy(deep=True)
+            tree = xr.DataTree.from_dict({"posterior": own})
         elif isinstance(draws, xr.DataTree) and "posterior" in draws.children:
-            tree = draws.copy()
+            tree = draws.copy(deep=True)
         else:
             got = type(draws).__name__
             if isinstance(draws, xr.DataTree):

@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mrp.design import Categorical, Design
-from mrp.errors import DataError, FrameWarning, RequestError, listing, unknown
+from mrp.design import UNSEEN, Categorical, Design
+from mrp.errors import (
+    DIFFERENCES,
+    PACKAGE,
+    DataError,
+    FrameWarning,
+    RequestError,
+    listing,
+    lookalikes,
+    paired,
+    unknown,
+)
 
 Floats = NDArray[np.float64]
 Weights = str | Sequence[float] | NDArray[Any] | pd.Series
+Orders = Mapping[str, Sequence[Any]]
+"""Levels in order, of the columns that have an order of their own."""
 MAPPED = "by"
 """Column of a table of groups that holds their labels."""
+UNLABELLED = "mrp: rows have no index"
+"""Mark in `attrs` of a table that came from a library whose tables have no index."""
 
 
 def as_pandas(table: Any, argument: str) -> pd.DataFrame:
     """A pandas, polars or pyarrow table as pandas; rows keep their order.
+
+    Categories of pandas are in the order that they are declared in, those of other libraries too if
+    their type has an order (an Enum of polars, an ordered dictionary of arrow). Any others are
+    sorted: a library numbers them as they come, and the order of rows must not matter.
 
     Parameters
     ----------
@@ -46,8 +64,118 @@ def as_pandas(table: Any, argument: str) -> pd.DataFrame:
             raise
         eager = native.collect() if isinstance(native, nw.LazyFrame) else native
         frame = eager.to_pandas()
+        if not eager.implementation.is_pandas_like():
+            frame = _sorted_categories(frame)
+            frame.attrs[UNLABELLED] = True
     _check_column_names(frame.columns, argument)
-    return frame
+    return _without_ambiguous_names(_without_dictionaries(frame))
+
+
+def _sorted_categories(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with the categories sorted that have no order."""
+    unordered = {
+        name: column.cat.reorder_categories(column.cat.categories.sort_values())
+        for name, column in frame.items()
+        if isinstance(column.dtype, pd.CategoricalDtype) and not column.dtype.ordered
+    }
+    return frame.assign(**unordered)  # type: ignore[arg-type]
+
+
+def _without_dictionaries(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with categoricals in place of arrow's dictionaries."""
+    import pyarrow as pa
+
+    dictionaries = [
+        name
+        for name, dtype in frame.dtypes.items()
+        if isinstance(dtype, pd.ArrowDtype) and pa.types.is_dictionary(dtype.pyarrow_dtype)
+    ]
+    if not dictionaries:
+        return frame
+    table = pa.Table.from_pandas(frame[dictionaries], preserve_index=False)
+    columns = _sorted_categories(table.to_pandas(ignore_metadata=True))
+    return frame.assign(**{str(name): columns[name].array for name in dictionaries})
+
+
+def _without_ambiguous_names(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table without names of its index that are columns too, which pandas can't tell apart."""
+    names = [None if name in frame.columns else name for name in frame.index.names]
+    if names == list(frame.index.names):
+        return frame
+    renamed = frame.copy(deep=False)
+    renamed.index = frame.index.set_names(names)
+    return renamed
+
+
+def snapshot(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table that stays as it is, whatever becomes of the memory that the other one is made of."""
+    own = frame.copy()
+    for name, column in frame.items():
+        if isinstance(column.array, pd.arrays.ArrowExtensionArray):  # copies share arrow's memory
+            own[name] = column.array.take(np.arange(len(frame)))
+    own.index = frame.index.copy(deep=True)
+    own.attrs = {UNLABELLED: True} if UNLABELLED in frame.attrs else {}
+    return own
+
+
+def in_rows(values: Any, data: pd.DataFrame, argument: str, table: str) -> Any:
+    """Values that belong to the rows of a table, in the order of its rows.
+
+    Parameters
+    ----------
+    values
+        What has an index goes by it: a pandas Series, a labelled array of xarray. All else (arrays,
+        lists, columns of polars and arrow) goes by position, and is returned as it is.
+    data
+        The table.
+    argument, table
+        What the user knows the two as.
+
+    Raises
+    ------
+    DataError
+        The index is not that of the table, or can't be matched with it.
+    """
+    series = _series(values)
+    if series is None or series.index.equals(data.index):
+        return values if series is None else series
+    must = f"`{argument}` must have the index of `{table}`"
+    step = "Pass `.to_numpy()` if it is in the order of the rows, or reset both indexes."
+    if UNLABELLED in data.attrs:
+        raise DataError(
+            f"`{argument}` must be in the order of the rows of `{table}`, which has no index, got "
+            f"a Series with one of its own ({_some(series.index)}). Pass `.to_numpy()` if it is "
+            f"in that order."
+        )
+    lacks = data.index.difference(series.index, sort=False)
+    more = series.index.difference(data.index, sort=False)
+    if len(lacks) or len(more):
+        said = [f"lacks {_some(lacks)}"] if len(lacks) else []
+        said += [f"has {_some(more)} besides"] if len(more) else []
+        raise DataError(f"{must}, got a Series that {' and '.join(said)}. {step}")
+    if not (series.index.is_unique and data.index.is_unique):
+        raise DataError(
+            f"{must} in the same order where a label comes twice, got a Series in another order. "
+            f"{step}"
+        )
+    return series.reindex(data.index)
+
+
+def _series(values: Any) -> pd.Series | None:
+    """What has an index as a Series; None where there is none."""
+    import narwhals as nw
+    import xarray as xr
+
+    native = nw.to_native(values, pass_through=True)
+    if isinstance(native, xr.DataArray) and native.ndim == 1 and native.indexes:
+        return native.to_series()
+    return native if isinstance(native, pd.Series) else None
+
+
+def _some(index: pd.Index, shown: int = 3) -> str:
+    """The first labels of an index, with their types."""
+    text = ", ".join(repr(label) for label in index[:shown].tolist())
+    return f"[{text}, … {len(index) - shown} more]" if len(index) > shown else f"[{text}]"
 
 
 def _check_column_names(names: pd.Index, argument: str) -> None:
@@ -65,7 +193,7 @@ def weights_of(wts: Weights | None, data: pd.DataFrame, argument: str = "newdata
     Raises
     ------
     DataError
-        A weight is missing, infinite or negative, or all are zero.
+        A weight is missing, infinite or negative, or all are zero; or a Series has another index.
     RequestError
         There is no such column, or not one weight per row.
     """
@@ -78,7 +206,7 @@ def weights_of(wts: Weights | None, data: pd.DataFrame, argument: str = "newdata
             )
         given, said = data[wts], f"column {wts!r}"
     else:
-        array, said = np.asarray(wts), "the weights given"
+        array, said = np.asarray(in_rows(wts, data, "wts", argument)), "the weights given"
         if array.shape != (len(data),):
             shape = " x ".join(map(str, array.shape)) or "a single number"
             raise RequestError(
@@ -116,7 +244,11 @@ def _check_weights(weights: Floats, said: str) -> None:
 
 
 def grouping(
-    by: Any, data: pd.DataFrame, weights: Floats, argument: str = "newdata"
+    by: Any,
+    data: pd.DataFrame,
+    weights: Floats,
+    argument: str = "newdata",
+    orders: Orders | None = None,
 ) -> tuple[NDArray[np.int64], pd.DataFrame]:
     """Group of each row, and the groups' labels in order of their levels.
 
@@ -129,11 +261,13 @@ def grouping(
         The rows and their weights.
     argument
         What the user knows the table as.
+    orders
+        Levels, in order, of columns whose own order does not count: those of the model.
 
     Returns
     -------
-    Codes (n,) from 0, and a table with a row for each group and the columns of `by`. Groups of a
-    table come in the order in which it names them.
+    Codes (n,) from 0, and a table with a row for each group and the columns of `by`. Values that
+    `orders` lacks come last. Groups of a table come in the order in which it names them.
 
     Raises
     ------
@@ -143,7 +277,7 @@ def grouping(
         A column has missing values, a group has no weight, or a row matches none of the table.
     """
     if by is None or isinstance(by, str | list | tuple):
-        codes, labels = _by_columns(columns_of(by), data, argument)
+        codes, labels = _by_columns(columns_of(by), data, argument, orders or {})
     elif isinstance(by, bool | int | float):
         raise RequestError(
             f"`by` must name columns of `{argument}`, or be a table, got {by!r}. "
@@ -156,17 +290,40 @@ def grouping(
 
 
 def _by_columns(
-    columns: list[str], data: pd.DataFrame, argument: str
+    columns: list[str], data: pd.DataFrame, argument: str, orders: Orders
 ) -> tuple[NDArray[np.int64], pd.DataFrame]:
     if len(set(columns)) < len(columns):
         raise RequestError(f"`by` must name each column once, got {listing(columns)}.")
     _check_by_columns(columns, data, argument)
     if not columns:
         return np.zeros(len(data), dtype=np.int64), pd.DataFrame(index=[0])
-    grouped = data.groupby(columns, observed=True, sort=True)
-    codes = grouped.ngroup().to_numpy().astype(np.int64)
+    codes, labels = _numbered(data[columns].reset_index(drop=True))
+    ordered = {name: _in_order(labels[name], orders[name]) for name in columns if name in orders}
+    places, _ = _numbered(labels.assign(**ordered))
+    # a categorical stays one; text and numbers stay what they are
+    kept = {name: c for name, c in ordered.items() if labels[name].dtype.name == "category"}
+    labels = labels.assign(**kept).iloc[np.argsort(places)].reset_index(drop=True)
+    others = {name: labels[name].unique() for name in columns if name not in orders}
+    warn_of_lookalikes(others, argument)
+    return places[codes], labels
+
+
+def _numbered(rows: pd.DataFrame) -> tuple[NDArray[np.int64], pd.DataFrame]:
+    """Number of each row among the distinct ones, which are sorted, and those."""
+    columns = list(rows.columns)
+    codes = rows.groupby(columns, observed=True, sort=True).ngroup().to_numpy().astype(np.int64)
     first = np.unique(codes, return_index=True)[1]
-    return codes, data.iloc[first][columns].reset_index(drop=True)
+    return codes, rows.iloc[first].reset_index(drop=True)
+
+
+def _in_order(column: pd.Series, levels: Sequence[Any]) -> pd.Series:
+    """The column as a categorical: equal levels in their order, then its other values, sorted."""
+    categorical = column if column.dtype.name == "category" else column.astype("category")
+    values = categorical.cat.categories
+    place = pd.Index(levels).get_indexer(values)
+    new = place == UNSEEN
+    place[new] = len(levels) + pd.factorize(values[new], sort=True)[0]
+    return categorical.cat.reorder_categories(values[np.argsort(place)])
 
 
 def _check_by_columns(columns: Sequence[str], data: pd.DataFrame, argument: str) -> None:
@@ -242,16 +399,37 @@ def warn_of_absent_groups(design: Design, frame: pd.DataFrame, columns: Sequence
         if isinstance(component, Categorical)
     }
     for name in columns:
-        dtype = frame[name].dtype
-        levels = [str(level) for level in known.get(name, ())]
-        if isinstance(dtype, pd.CategoricalDtype):
-            levels += [str(level) for level in dtype.categories]
-        have = set(map(str, frame[name].unique()))
-        absent = [level for level in dict.fromkeys(levels) if level not in have]
+        column = frame[name]
+        levels: list[Any] = list(known.get(name, ()))
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            levels = list(dict.fromkeys([*levels, *column.cat.categories]))
+        present = Categorical(name, name, tuple(levels)).codes(column)
+        absent = [level for k, level in enumerate(levels) if k not in set(present.tolist())]
         if absent:
             warnings.warn(
                 f"`frame` has no cells for {listing(absent)} of {name!r}: no estimate is made "
                 f"for them. Add cells for those that you want.",
                 FrameWarning,
                 stacklevel=3,
+            )
+
+
+def warn_of_lookalikes(columns: Mapping[str, Iterable[object]], argument: str) -> None:
+    """Warn of levels that differ only in how they are written, once for each column.
+
+    Parameters
+    ----------
+    columns
+        The levels of each column.
+    argument
+        What the user knows the table as.
+    """
+    for name, levels in columns.items():
+        alike = lookalikes(levels)
+        if alike:
+            warnings.warn(
+                f"`{argument}` has levels of {name!r} that differ only by {DIFFERENCES}, and "
+                f"count as different: {paired(alike)}. Recode those that are the same.",
+                FrameWarning,
+                skip_file_prefixes=(PACKAGE,),
             )

@@ -156,7 +156,7 @@ def test_new_groups_are_drawn_as_asked(run: Run, folder: Path) -> None:
     cells.to_csv("east.csv", index=False)
     result = run(frame="east.csv", by="region", new_levels="gaussian")
     assert result.exit_code == 0, result.output
-    assert pd.read_csv("out.csv")["region"].tolist() == ["east", "north", "south"]
+    assert pd.read_csv("out.csv")["region"].tolist() == ["north", "south", "east"]
 
 
 def arguments_of(

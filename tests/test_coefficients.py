@@ -554,7 +554,7 @@ def test_new_district_of_a_known_state_keeps_the_states_effects():
 
 LEVELS = ["left", "centre", "right"]
 SURVEY_OF_LEVELS = SURVEY.assign(
-    vote=pd.Categorical([LEVELS[k % 3] for k in range(len(SURVEY))], sorted(LEVELS))
+    vote=pd.Categorical([LEVELS[k % 3] for k in range(len(SURVEY))], sorted(LEVELS), ordered=True)
 )
 
 

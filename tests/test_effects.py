@@ -12,7 +12,7 @@ import mrp
 from mrp.errors import FitError, RequestError
 from mrp.testing import fake_draws, fake_fit
 from tests import loops
-from tests.cases import CASES, SURVEY, permuted
+from tests.cases import CASES, EDUCATION, SURVEY, permuted
 from tests.messages import raises
 from tests.test_reference_r import as_dataset, table
 
@@ -396,7 +396,7 @@ LEVELS = ["secondary", "tertiary"]
 
 def of_levels(family, change=lambda draws: draws, outcome="education"):
     """A fit of an outcome with levels, and its draws before they are changed."""
-    survey = SURVEY.assign(**{outcome: SURVEY["education"]})
+    survey = SURVEY.assign(**{outcome: SURVEY["education"].cat.as_ordered()})
     model = mrp.Model(f"{outcome} ~ {TERMS}", survey, family=family)
     draws = fake_draws(model.design, draws=4, by_level=model.by_level)
     return mrp.Fit.from_draws(model, change(draws)), draws
@@ -451,7 +451,8 @@ def test_thresholds_stand_for_the_intercept(family, change):
 
 
 def test_thresholds_alone_are_a_fixef():
-    fit = fake_fit("education ~ 1", SURVEY, family="cumulative", draws=2)
+    levels = {"education": EDUCATION}
+    fit = fake_fit("education ~ 1", SURVEY, family="cumulative", levels=levels, draws=2)
     assert fit.fixef().labels["term"].tolist() == ["threshold[0]", "threshold[1]"]
 
 

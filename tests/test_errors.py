@@ -3,7 +3,7 @@
 import pytest
 
 from mrp import errors
-from mrp.errors import closest, listing, unknown
+from mrp.errors import closest, did_you_mean, listing, lookalikes, paired, unknown
 
 
 def test_every_error_is_an_mrp_error_and_a_builtin_one():
@@ -56,3 +56,55 @@ def test_unknown_name_is_said_with_the_rule_what_there_is_and_the_next_step():
     assert unknown("by", "name columns", "zzz", ["age"]) == (
         "`by` must name columns, got 'zzz'. Available: ['age']."
     )
+
+
+# --- levels that look alike -----------------------------------------------------------------------
+
+SPELLINGS = [
+    ("AL", "al"),
+    ("AL", " AL"),
+    ("AL", "AL\t"),
+    ("New York", "New  York"),
+    ("New York", "New\N{NO-BREAK SPACE}York"),
+    ("caf\u00e9", "cafe\u0301"),
+    ("\N{ANGSTROM SIGN}", "\u00e5"),
+    ("AL", "\N{ZERO WIDTH NO-BREAK SPACE}AL"),
+    ("AL", "A\N{SOFT HYPHEN}L"),
+    ("Stra\u00dfe", "STRASSE"),
+    ("10", "\N{FULLWIDTH DIGIT ONE}0"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SPELLINGS)
+def test_texts_that_differ_only_by_blanks_case_or_normalisation_look_alike(one, other):
+    assert lookalikes([one, "else", other]) == [(other, one)]
+    assert lookalikes([other], [one, "else"]) == [(other, one)]
+    assert lookalikes([one, other], [one, "else"]) == [(other, one)]
+    assert lookalikes([one], [other, one]) == []
+
+
+@pytest.mark.parametrize(
+    "names", [["New York", "NewYork"], ["caf\u00e9", "cafe"], [1, 1.0, "1", True], ["a", "a"], []]
+)
+def test_texts_that_differ_otherwise_and_numbers_do_not_look_alike(names):
+    assert lookalikes(names) == lookalikes(names, ["none of them"]) == []
+
+
+def test_lookalikes_are_written_so_that_they_can_be_told_apart():
+    assert paired([("caf\u00e9", "cafe\u0301")]) == r"'caf\xe9' and 'cafe\u0301'"
+    assert paired([("Caf\u00e9", "caf\u00e9")]) == "'Caf\u00e9' and 'caf\u00e9'"
+    nine = paired([(f"A{k}", f"a{k}") for k in range(9)])
+    assert nine.endswith("'A7' and 'a7', … 1 more")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (" al", " Did you mean 'AL'? It differs only by blanks, case or Unicode normalisation."),
+        ("Alabma", " Did you mean 'Alabama'?"),
+        ("none", ""),
+        (3, ""),
+    ],
+)
+def test_the_nearest_level_is_named_with_how_it_differs(name, said):
+    assert did_you_mean(name, ["AL", "Alabama"]) == said

@@ -126,6 +126,22 @@ def test_tree_of_draws_is_kept_whole():
     assert_same_answers(fit, mrp.Fit.from_draws(case.model, case.draws))
 
 
+def test_a_fit_copies_the_draws_that_it_is_given():
+    case = CASES["crossed factors and interaction, probit"]
+    expected = mrp.Fit.from_draws(case.model, case.draws)
+    for given in (
+        case.draws.copy(deep=True),
+        xr.DataTree.from_dict({"posterior": case.draws.copy(deep=True)}),
+    ):
+        fit = mrp.Fit.from_draws(case.model, given)
+        of_given = given if isinstance(given, xr.Dataset) else given["posterior"]
+        for name in case.draws.data_vars:
+            of_given[name].values[:] = 9.0
+        assert fit.fingerprint == expected.fingerprint
+        assert_same_answers(fit, expected)
+        xr.testing.assert_identical(fit.parameters, expected.parameters)
+
+
 def test_fit_knows_its_model():
     case = CASES["crossed factors and interaction, probit"]
     fit = mrp.Fit.from_draws(case.model, case.draws)

@@ -3,15 +3,20 @@
 import warnings
 from functools import cache
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import mrp
 from mrp.errors import DataError, FrameWarning, RequestError
 from mrp.frames import as_pandas, columns_of, grouping, weights_of
+from mrp.plots.layers import interval_layers
 from mrp.testing import fake_fit
 from tests.cases import FRAME, STATES, SURVEY
 from tests.messages import exactly, raises, warns
@@ -93,9 +98,347 @@ def test_survey_may_be_a_table_of_every_kind(kind):
     )
 
 
-def test_order_of_an_enum_is_the_order_of_the_groups():
-    found = poststratified(TABLES["polars, Enum"], by="age")
-    assert found.labels["age"].tolist() == ["old", "young", "middle"]
+def test_order_of_an_enum_is_the_order_of_groups_that_the_model_lacks():
+    table = TABLES["polars, Enum"].rename({"age": "life"}).with_columns(age=pl.Series(PLAIN["age"]))
+    found = poststratified(table, by="life")
+    assert found.labels["life"].tolist() == ["old", "young", "middle"]
+
+
+# --- order of levels ------------------------------------------------------------------------------
+
+
+def dictionary(values, levels, *, ordered):
+    """An arrow column that numbers its levels in this order."""
+    codes = pa.array([levels.index(value) for value in values])
+    return pa.DictionaryArray.from_arrays(codes, pa.array(levels), ordered=ordered)
+
+
+def first_seen(values):
+    return list(dict.fromkeys(values))
+
+
+DECLARED = ["none", "2 year", "4 year"]
+"""An order that is neither the alphabet's nor, mostly, that of appearance."""
+UNORDERED = {
+    "polars, strings": lambda v: pl.DataFrame({"edu": v}),
+    "polars, Categorical": lambda v: pl.DataFrame({"edu": pl.Series(v, dtype=pl.Categorical)}),
+    "polars, of pandas": lambda v: pl.from_pandas(pd.DataFrame({"edu": pd.Categorical(v)})),
+    "polars, of ordered pandas": lambda v: pl.from_pandas(
+        pd.DataFrame({"edu": pd.Categorical(v, DECLARED, ordered=True)})
+    ),
+    "polars, lazy": lambda v: pl.LazyFrame({"edu": pl.Series(v, dtype=pl.Categorical)}),
+    "arrow": lambda v: pa.table({"edu": pa.array(v).dictionary_encode()}),
+    "arrow, numbered otherwise": lambda v: pa.table(
+        {"edu": dictionary(v, first_seen(v)[::-1], ordered=False)}
+    ),
+    "pandas, strings": lambda v: pd.DataFrame({"edu": v}),
+    "pandas, objects": lambda v: pd.DataFrame({"edu": pd.Series(v, dtype=object)}),
+    "pandas, sorted categories": lambda v: pd.DataFrame({"edu": pd.Categorical(v)}),
+    "pandas, dictionary of arrow": lambda v: pd.DataFrame(
+        {"edu": pd.arrays.ArrowExtensionArray(dictionary(v, first_seen(v), ordered=False))}
+    ),
+}
+ORDERED = {
+    "polars, Enum": lambda v: pl.DataFrame({"edu": pl.Series(v, dtype=pl.Enum(DECLARED))}),
+    "arrow": lambda v: pa.table({"edu": dictionary(v, DECLARED, ordered=True)}),
+    "arrow, of pandas": lambda v: pa.Table.from_pandas(
+        pd.DataFrame({"edu": pd.Categorical(v, DECLARED, ordered=True)})
+    ),
+    "pandas, ordered": lambda v: pd.DataFrame({"edu": pd.Categorical(v, DECLARED, ordered=True)}),
+    "pandas, dictionary of arrow": lambda v: pd.DataFrame(
+        {"edu": pd.arrays.ArrowExtensionArray(dictionary(v, DECLARED, ordered=True))}
+    ),
+}
+"""Tables of one column, by what says in which order its levels are."""
+PANDAS_CATEGORIES = {
+    "pandas, not ordered": lambda v: pd.DataFrame({"edu": pd.Categorical(v, DECLARED)})
+}
+KINDS = {
+    **{f"unordered: {name}": (make, sorted(DECLARED)) for name, make in UNORDERED.items()},
+    **{f"ordered: {name}": (make, DECLARED) for name, make in ORDERED.items()},
+    **{f"declared: {name}": (make, DECLARED) for name, make in PANDAS_CATEGORIES.items()},
+}
+
+
+def with_columns(table, **columns):
+    """The table with numbers and texts, whatever its library."""
+    if isinstance(table, pd.DataFrame):
+        return table.assign(**columns)
+    if isinstance(table, pa.Table):
+        for name, values in columns.items():
+            table = table.append_column(name, pa.array(values))
+        return table
+    return table.with_columns(**{name: pl.Series(values) for name, values in columns.items()})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=5)
+@given(order=st.permutations(range(8)))
+def test_order_of_rows_changes_neither_levels_nor_reference_nor_contrasts(kind, order):
+    make, levels = KINDS[kind]
+    rows = list(zip(np.resize(DECLARED, 8).tolist(), np.linspace(-1, 1, 8), strict=True))
+    edu, y = zip(*[rows[k] for k in order], strict=True)
+    model = mrp.Model("y ~ edu + (1 | edu)", with_columns(make(list(edu)), y=y), family="gaussian")
+    assert model.design.components["edu"].levels == tuple(levels)
+    assert model.design.components["levels of edu"].levels == tuple(levels)
+    assert model.design.terms[1].levels == tuple(levels[1:])
+    assert model.design.factors["edu"].groups == tuple(levels)
+    survey = model.survey["edu"].astype(str)
+    assert survey.tolist() == list(edu)
+    draws = mrp.testing.fake_draws(model.design, chains=1, draws=2)
+    fit = mrp.Fit.from_draws(model, draws)
+    contrasts = mrp.avg_comparisons(fit, variables="edu").labels["contrast"].tolist()
+    assert contrasts == [f"{level} - {levels[0]}" for level in levels[1:]]
+    assert mrp.avg_predictions(fit, by="edu").labels["edu"].tolist() == levels
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_order_of_a_frame_s_rows_does_not_change_that_of_its_groups(kind):
+    make, levels = KINDS[kind]
+    edu = [DECLARED[2], DECLARED[0], DECLARED[1], DECLARED[0]]
+    survey = pd.DataFrame({"x": [1.0, 2.0, 4.0, 3.0], "y": [0.5, 1.0, 2.0, 0.0]})
+    plain = fake_fit("y ~ x", survey)
+    for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]):
+        table = with_columns(make([edu[k] for k in order]), x=np.ones(4))
+        found = mrp.avg_predictions(plain, newdata=table, by="edu")
+        assert found.labels["edu"].tolist() == levels
+
+
+IN_FRAMES = [
+    "unordered: pandas, strings",
+    "unordered: polars, Categorical",
+    "unordered: arrow",
+    "ordered: polars, Enum",
+]
+FIRST = ["4 year", "none", "2 year"]
+SURVEYS = {
+    "ordered": pd.Categorical(DECLARED * 4, DECLARED, ordered=True),
+    "not ordered": pd.Categorical(DECLARED * 4, DECLARED),
+    "levels": np.array(DECLARED * 4),
+    "coded": np.array(DECLARED * 4),
+}
+
+
+G = np.repeat([1, 2, 3, 1], 3)
+
+
+@cache
+def fit_of_education(survey, terms="edu"):
+    edu = {"levels": {"edu": DECLARED}} if survey == "levels" else {"namespace": {"of": DECLARED}}
+    if survey == "coded":
+        terms = terms.replace("edu", "C(edu, levels=of)")
+    data = pd.DataFrame({"edu": SURVEYS[survey], "y": np.linspace(-1, 1, 12), "g": G})
+    return fake_fit(f"y ~ {terms}", data, chains=1, draws=4, **edu)
+
+
+@pytest.mark.parametrize("survey", SURVEYS)
+@pytest.mark.parametrize("terms", ["edu", "(1 | edu)", "1 + (1 | edu:g)"])
+@pytest.mark.parametrize("kind", [*IN_FRAMES, "frame's own order"])
+def test_labels_are_in_the_order_of_the_survey_whatever_the_type_of_the_frame(survey, terms, kind):
+    fit = fit_of_education(survey, terms)
+    if kind == "frame's own order":
+        make = lambda v: pd.DataFrame({"edu": pd.Categorical(v, FIRST, ordered=True)})  # noqa: E731
+    else:
+        make, _ = KINDS[kind]
+    table = with_columns(make(FIRST * 3), n=np.arange(1.0, 10.0), g=[1, 2, 3, 2, 3, 1, 3, 1, 2])
+    found = mrp.poststratify(fit, table, by="edu", wts="n")
+    assert found.labels["edu"].tolist() == DECLARED
+    one_by_one = [
+        mrp.avg_predictions(fit, newdata=rows, wts="n").draws.values.squeeze()
+        for level in DECLARED
+        for rows in [as_pandas(table, "frame").query("edu == @level")]
+    ]
+    np.testing.assert_allclose(found.draws.values.reshape(4, 3).T, one_by_one, rtol=1e-12)
+    against_first = found.hypothesis("~ reference").labels["hypothesis"].tolist()
+    assert against_first == [f"({level}) - ({DECLARED[0]})" for level in DECLARED[1:]]
+    without = mrp.poststratify(fit, table, by="edu", wts="n", re_formula=False)
+    assert without.labels["edu"].tolist() == DECLARED
+    both = mrp.poststratify(fit, table, by=["g", "edu"], wts="n").labels
+    assert both["edu"].tolist() == DECLARED * 3
+    dtype = as_pandas(table, "frame")["edu"].dtype
+    assert isinstance(found.labels["edu"].dtype, type(dtype))
+    if isinstance(dtype, pd.CategoricalDtype):
+        assert found.labels["edu"].cat.categories.tolist() == DECLARED
+        assert found.labels["edu"].cat.ordered == dtype.ordered
+
+
+def test_groups_that_the_survey_lacks_come_last_sorted():
+    fit = fit_of_education("ordered", "(1 | edu)")
+    values = ["zz", "none", "aa", "4 year", "2 year"]
+    for edu in (values, pd.Categorical(values, values)):
+        frame = pd.DataFrame({"edu": edu})
+        found = mrp.poststratify(fit, frame, by="edu", wts=None, new_levels="gaussian", seed=1)
+        assert found.labels["edu"].tolist() == [*DECLARED, "aa", "zz"]
+
+
+def test_levels_of_the_outcome_label_groups_in_their_order():
+    data = pd.DataFrame({"trust": ["mid", "low", "high"] * 4, "x": np.linspace(-1, 1, 12)})
+    levels = {"trust": ["low", "mid", "high"]}
+    fit = fake_fit("trust ~ x", data, family="cumulative", levels=levels, draws=2)
+    found = mrp.avg_predictions(fit, newdata=data, by="trust").labels
+    assert found["trust"].tolist() == levels["trust"] * 3
+
+
+def test_a_picture_s_colours_are_in_the_order_of_a_categorical():
+    fit = fit_of_education("ordered")
+    frame = pd.DataFrame({"edu": pd.Categorical(["4 year", "none", "2 year", "none"], DECLARED)})
+    frame["area"] = ["a", "b", "b", "b"]
+    found = mrp.avg_predictions(fit, newdata=frame, by=["area", "edu"])
+    assert interval_layers(found, color="edu").rows.colors == tuple(DECLARED)
+
+
+# --- an index ------------------------------------------------------------------------------------
+
+
+def sorted_by_state(cells):
+    return cells.sort_values("state", kind="stable")
+
+
+INDEXES = {
+    "names": [f"cell {k}" for k in range(len(FRAME))],
+    "numbers, not in order": np.random.default_rng(1).permutation(len(FRAME)) + 5,
+    "dates": pd.date_range("2024-01-01", periods=len(FRAME)),
+    "two levels": pd.MultiIndex.from_arrays([FRAME["region"], np.arange(len(FRAME))]),
+}
+
+
+@pytest.mark.parametrize("index", INDEXES)
+def test_a_series_of_weights_goes_by_its_index(index):
+    cells = frame().set_axis(INDEXES[index], axis=0)
+    expected = poststratified(cells).draws.values
+    for weights in (cells["n"], sorted_by_state(cells)["n"], cells["n"][::-1]):
+        np.testing.assert_array_equal(poststratified(cells, wts=weights).draws.values, expected)
+    found = poststratified(sorted_by_state(cells), wts=cells["n"])
+    np.testing.assert_allclose(found.draws.values, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [np.asarray, list, tuple, pd.Index, pl.Series, pa.array, lambda n: pa.chunked_array([n])],
+)
+def test_weights_without_an_index_go_by_position(convert):
+    cells = sorted_by_state(frame())
+    expected = poststratified(cells).draws.values
+    found = poststratified(cells, wts=convert(cells["n"].to_numpy())).draws.values
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_labelled_array_goes_by_its_labels_and_a_narwhals_series_by_its_index():
+    cells = frame().set_axis(INDEXES["names"], axis=0)
+    expected = poststratified(cells).draws.values
+    shuffled = sorted_by_state(cells)["n"]
+    labelled = xr.DataArray(shuffled.to_numpy(), dims="cell", coords={"cell": shuffled.index})
+    for weights in (labelled, nw.from_native(shuffled, series_only=True)):
+        np.testing.assert_array_equal(poststratified(cells, wts=weights).draws.values, expected)
+    plain = xr.DataArray(cells["n"].to_numpy(), dims="cell")
+    np.testing.assert_array_equal(poststratified(cells, wts=plain).draws.values, expected)
+
+
+STEP = "Pass `.to_numpy()` if it is in the order of the rows, or reset both indexes."
+
+
+@pytest.mark.parametrize(
+    ("table", "weights", "got"),
+    [
+        ([7, 8], [7, 8, 9], "has [9] besides"),
+        ([7, 8, 9], [7, 8], "lacks [9]"),
+        ([7, 8], ["7", "8"], "lacks [7, 8] and has ['7', '8'] besides"),
+        (range(5), range(5, 10), "lacks [0, 1, 2, … 2 more] and has [5, 6, 7, … 2 more] besides"),
+        ([0, 1, 1], [0, 1, 2], "has [2] besides"),
+    ],
+)
+def test_a_series_with_another_index_is_refused(table, weights, got):
+    data, series = pd.DataFrame(index=list(table)), pd.Series(1.0, index=list(weights))
+    message = f"`wts` must have the index of `frame`, got a Series that {got}. {STEP}"
+    with raises(DataError, message):
+        weights_of(series, data, "frame")
+
+
+@pytest.mark.parametrize(("table", "weights"), [([0, 1, 1], [1, 0, 1]), ([0, 1], [0, 1, 1])])
+def test_a_label_that_comes_twice_needs_the_same_order(table, weights):
+    data, series = pd.DataFrame(index=table), pd.Series(1.0, index=weights)
+    message = (
+        "`wts` must have the index of `frame` in the same order where a label comes twice, got a "
+        f"Series in another order. {STEP}"
+    )
+    with raises(DataError, message):
+        weights_of(series, data, "frame")
+    same = pd.Series([1.0, 2.0, 4.0], index=[0, 1, 1])
+    twice = pd.DataFrame(index=[0, 1, 1])
+    np.testing.assert_array_equal(weights_of(same, twice, "frame"), [1.0, 2.0, 4.0])
+
+
+@pytest.mark.parametrize("kind", ["polars", "polars, lazy", "pyarrow"])
+def test_beside_a_table_without_an_index_a_series_must_be_numbered_by_row(kind):
+    expected = poststratified(TABLES[kind]).draws.values
+    found = poststratified(TABLES[kind], wts=PLAIN["n"]).draws.values
+    np.testing.assert_array_equal(found, expected)
+    message = (
+        "`wts` must be in the order of the rows of `frame`, which has no index, got a Series with "
+        f"one of its own ([{PLAIN.index[-1]}, {PLAIN.index[-2]}, {PLAIN.index[-3]}, … 53 more]). "
+        "Pass `.to_numpy()` if it is in that order."
+    )
+    with raises(DataError, message):
+        poststratified(TABLES[kind], wts=PLAIN["n"][::-1])
+
+
+def test_a_survey_without_an_index_is_remembered_as_one(tmp_path):
+    survey = SURVEY[["x", "y"]].reset_index(drop=True)
+    weights = np.linspace(1, 2, len(survey))
+    of_polars = fake_fit("y ~ x", pl.from_pandas(survey), family="bernoulli", draws=3)
+    of_pandas = fake_fit("y ~ x", survey, family="bernoulli", draws=3)
+    shuffled = pd.Series(weights)[::-1]
+    expected = mrp.avg_predictions(of_pandas, wts=weights).draws.values
+    np.testing.assert_array_equal(
+        mrp.avg_predictions(of_pandas, wts=shuffled).draws.values, expected
+    )
+    for fit in (of_polars, mrp.load_fit(of_polars.save(tmp_path / "fit.nc"))):
+        with pytest.raises(DataError, match=r"`newdata`, which has no index"):
+            mrp.avg_predictions(fit, wts=shuffled)
+        found = mrp.avg_predictions(fit, wts=weights).draws.values
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("verb", [mrp.comparisons, mrp.avg_comparisons])
+def test_what_a_function_makes_of_a_column_goes_by_its_index(verb):
+    cells = frame().set_axis(INDEXES["names"], axis=0)
+    expected = verb(fit(), variables={"x": lambda x: (x, x + 1)}, newdata=cells)
+    found = verb(fit(), variables={"x": lambda x: (x[::-1], x + 1)}, newdata=cells)
+    np.testing.assert_array_equal(found.draws.values, expected.draws.values)
+    message = (
+        "`variables` must have the index of `newdata`, got a Series that lacks ['cell 0', 'cell "
+        f"1', 'cell 2', … 53 more] and has [0, 1, 2, … 53 more] besides. {STEP}"
+    )
+    with raises(DataError, message):
+        verb(fit(), variables={"x": lambda x: (x, x.reset_index(drop=True))}, newdata=cells)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [["state"], ["state", "gender"], ["n"], ["district", "age"]],
+    ids=":".join,
+)
+def test_an_index_named_like_a_column_does_not_matter(index, tmp_path):
+    named = frame().set_index(index, drop=False)
+    by = REGIONS.set_index("state", drop=False)
+    for options in ({"by": "state"}, {"by": ["gender", "age"]}, {"by": by}, {"by": None}):
+        plain = {k: REGIONS if v is by else v for k, v in options.items()}
+        expected = poststratified(frame(), **plain)
+        found = poststratified(named, **options)
+        np.testing.assert_array_equal(found.draws.values, expected.draws.values)
+        pd.testing.assert_frame_equal(found.labels, expected.labels)
+    for verb, options in ((mrp.predictions, {}), (mrp.comparisons, {"variables": "age"})):
+        found, expected = (verb(fit(), newdata=t, **options) for t in (named, frame()))
+        pd.testing.assert_frame_equal(found.to_frame(), expected.to_frame())
+    survey = SURVEY.assign(n=1.0).set_index(index, drop=False)
+    other = fake_fit(FORMULA, survey, family="bernoulli", draws=5)
+    for of in (other, mrp.load_fit(other.save(tmp_path / "fit.nc"))):
+        for by_columns in ("state", ["gender", "age"]):
+            found, expected = (mrp.avg_predictions(f, by=by_columns) for f in (of, fit()))
+            np.testing.assert_array_equal(found.draws.values, expected.draws.values)
+        assert len(mrp.datagrid(of, grid_type="balanced")) > 1
+        checks = [mrp.pp_check(f, by="state", seed=1).labels for f in (of, fit())]
+        pd.testing.assert_frame_equal(*checks)
 
 
 @pytest.mark.parametrize(
@@ -380,11 +723,6 @@ def test_weights_of_any_numeric_type_are_numbers(dtype):
     np.testing.assert_array_equal(weights, [1.0, 0.0, 1.0])
 
 
-def test_weights_go_with_rows_by_position_not_by_index():
-    weights = pd.Series([5.0, 7.0], index=[1, 0])
-    np.testing.assert_array_equal(weights_of(weights, pd.DataFrame(index=[0, 1])), [5.0, 7.0])
-
-
 def test_without_weights_rows_count_equally():
     np.testing.assert_array_equal(weights_of(None, pd.DataFrame(index=range(3))), np.ones(3))
 
@@ -667,6 +1005,91 @@ def test_warnings_point_to_the_users_line():
     with pytest.warns(FrameWarning) as shares:
         mrp.poststratify(fit(), within_states(), wts="n")
     assert {warning.filename for warning in [*absent, *shares]} == {__file__}
+
+
+@pytest.mark.parametrize("one", [int, float, "int8", "Int64", "category"])
+@pytest.mark.parametrize("other", [int, float, "int8", "Int64", "category"])
+def test_equal_numbers_of_other_types_are_the_same_area(one, other):
+    survey, cells = (
+        SURVEY.astype({"district": one}),
+        frame(district=FRAME["district"].astype(other)),
+    )
+    of_district = fake_fit("y ~ (1 | district)", survey, family="bernoulli", draws=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = mrp.poststratify(of_district, cells, by="district", wts="n")
+    assert found.labels["district"].tolist() == [1, 2, 3]
+    third = survey["district"].astype(object).max()
+    message = (
+        f"`frame` has no cells for ['{third}'] of 'district': no estimate is made for them. Add "
+        "cells for those that you want."
+    )
+    with warns(FrameWarning, message):
+        mrp.poststratify(of_district, cells[FRAME["district"] < 3], by="district", wts="n")
+
+
+# --- levels that look alike -----------------------------------------------------------------------
+
+
+def test_levels_of_a_survey_that_look_alike_get_one_warning_for_each_column():
+    states = SURVEY["state"].where(SURVEY.index % 7 != 0, SURVEY["state"].str.lower() + " ")
+    genders = SURVEY["gender"].where(SURVEY.index % 5 != 0, "woman")
+    survey = SURVEY.assign(state=states, gender=genders)
+    with pytest.warns(FrameWarning) as said:
+        fake_fit("y ~ gender + (1 | state) + (gender | state:gender)", survey, family="bernoulli")
+    count = "and count as different"
+    assert sorted(str(warning.message) for warning in said) == [
+        "`data` has levels of 'gender' that differ only by blanks, case or Unicode normalisation, "
+        f"{count}: 'woman' and 'Woman'. Recode those that are the same.",
+        "`data` has levels of 'state' that differ only by blanks, case or Unicode normalisation, "
+        f"{count}: 'al ' and 'AL', 'ca ' and 'CA', 'ny ' and 'NY', 'tx ' and 'TX', 'vt ' and 'VT'. "
+        "Recode those that are the same.",
+    ]
+    assert {warning.filename for warning in said} == {__file__}
+
+
+def test_levels_of_an_outcome_that_look_alike_get_a_warning():
+    message = (
+        "`data` has levels of 'trust' that differ only by blanks, case or Unicode normalisation, "
+        "and count as different: 'low' and 'Low'. Recode those that are the same."
+    )
+    trust = np.resize(["Low", "high", "low"], len(SURVEY))
+    with warns(FrameWarning, message):
+        mrp.Model("trust ~ x", SURVEY.assign(trust=trust), family="categorical")
+
+
+def test_areas_of_a_frame_that_look_alike_get_a_warning():
+    regions = FRAME["region"].where(np.arange(len(FRAME)) % 3 > 0, "South")
+    message = (
+        "`frame` has levels of 'region' that differ only by blanks, case or Unicode "
+        "normalisation, and count as different: 'south' and 'South'. Recode those that are the "
+        "same."
+    )
+    with warns(FrameWarning, message):
+        poststratified(frame(region=regions), by="region")
+
+
+def test_groups_that_are_new_only_by_their_spelling_get_a_warning():
+    states = frame()["state"].replace({"CA": "Ca", "VT": "VT "})
+    message = (
+        "`frame` has levels of 'state' that differ only by blanks, case or Unicode normalisation "
+        "from those of the survey, and count as new: 'Ca' and 'CA', 'VT ' and 'VT'. Recode those "
+        "that are the same."
+    )
+    with pytest.warns(FrameWarning) as said:
+        poststratified(frame(state=states), by=None, new_levels="gaussian", seed=1)
+    assert [str(warning.message) for warning in said] == [message]
+    assert said[0].filename == __file__
+
+
+def test_unknown_level_that_looks_like_a_known_one_says_so():
+    message = (
+        "`frame` must have only levels of 'gender' that the survey has, got ['woman '] in "
+        f"{(FRAME['gender'] == 'Woman').sum()} rows. Available: ['Man', 'Woman']. Did you mean "
+        "'Woman'? It differs only by blanks, case or Unicode normalisation."
+    )
+    with raises(DataError, message):
+        poststratified(frame(gender=FRAME["gender"].replace("Woman", "woman ")))
 
 
 def test_complete_frame_gives_no_warning():

@@ -1048,7 +1048,8 @@ def test_estimates_with_the_same_label_are_refused(instant):
     ],
 )
 def test_made_up_draws_answer_for_every_model(formula, family, link):
-    data = SURVEY.assign(score2=SURVEY["score"] ** 2, state=pd.Categorical(SURVEY["state"]))
+    state = pd.Categorical(SURVEY["state"], ordered=True)
+    data = SURVEY.assign(score2=SURVEY["score"] ** 2, state=state)
     model = Model(formula, data, family=family, link=link)
     fit = mrp.Fit.from_draws(model, made_up(model.design, model.family, model.by_level))
     posterior = model.sample_prior(draws=2, seed=1).parameters

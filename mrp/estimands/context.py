@@ -14,11 +14,11 @@ from mrp import links
 from mrp.coefficients import Coefficients, with_new_groups
 from mrp.design import DesignRows
 from mrp.errors import RequestError, is_whole, listing, unknown
-from mrp.estimands.changes import Setting, Variables, settings_of
+from mrp.estimands.changes import Setting, Variables, levels_in, settings_of
 from mrp.estimands.grids import newdata_of, survey_of
 from mrp.estimands.quantities import ByLevel, LogOdds, Transformed, log_odds, split_levels
 from mrp.fit import Fit, check_fit
-from mrp.frames import Weights, as_pandas, grouping, weights_of
+from mrp.frames import Orders, Weights, as_pandas, grouping, in_rows, weights_of
 from mrp.levels import probabilities
 from mrp.links import InverseLink, inverse
 from mrp.new_groups import Drawn, NewGroups, NewLevels, drawn_of, read, ways_of
@@ -61,6 +61,8 @@ class Context:
         Expected outcomes, or draws of new ones.
     transform
         Applied to the draws of the results; None for none.
+    orders
+        Levels, in the survey's order, of columns that have some in the model.
     drawn
         How much of the predictions made so far rests on groups drawn anew, by factor.
     """
@@ -76,6 +78,7 @@ class Context:
     argument: str
     kind: Kind
     transform: Callable[[Floats], Any] | None
+    orders: Orders
     drawn: dict[str, Drawn] = field(default_factory=dict)
 
     @property
@@ -99,7 +102,10 @@ class Context:
         """
         fit, rows, data = self.fit, self.rows, self.data
         if setting:
-            changes = {name: value.of(data[name]) for name, value in setting.items()}
+            changes = {
+                name: in_rows(value.of(data[name]), data, "variables", self.argument)
+                for name, value in setting.items()
+            }
             data = data.assign(**changes)
             rows = fit.design.rows(data, argument="variables")
         coefficients = self._coefficients(rows)
@@ -187,7 +193,8 @@ class Context:
 
     def groups(self, by: By | None) -> tuple[NDArray[np.int64], pd.DataFrame]:
         """Group of each row, and the groups' labels."""
-        codes, labels = grouping(self._columns(by), self.data, self.weights, self.argument)
+        columns = self._columns(by)
+        codes, labels = grouping(columns, self.data, self.weights, self.argument, self.orders)
         if self.population is not None:
             column = self.population if isinstance(self.population, str) else None
             warn_of_shares(self.rows, self.data, self.weights, column, codes)
@@ -241,6 +248,7 @@ def context(
         raise RequestError(
             f"`transform` must be a function of an array, such as np.exp, got {transform!r}."
         )
+    orders = _orders(fit)
     if re_formula is not None:
         fit = replace(fit, design=restricted(fit.design, re_formula))
     data = _table(fit, newdata, argument)
@@ -258,7 +266,15 @@ def context(
         argument,
         kind,
         transform,
+        orders,
     )
+
+
+def _orders(fit: Fit) -> Orders:
+    """Levels of the columns of a model that have some, in the order in which it has them."""
+    found = {fit.outcome: fit.levels}
+    found |= {name: levels_in(fit, name) for name in fit.design.columns}
+    return {name: levels for name, levels in found.items() if levels is not None}
 
 
 def _table(fit: Fit, newdata: Any, argument: str) -> pd.DataFrame:

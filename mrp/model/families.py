@@ -111,6 +111,21 @@ def check_outcome(family: Family, outcome: Outcome) -> None:
         _raise_if([f"{x:g}" for x in y[bad]], outcome.name, "whole numbers, 0 or more,")
 
 
+def check_said(outcome: Outcome) -> None:
+    """Raise if an outcome does not say its family by itself, where the user says none."""
+    if outcome.trials is not None:
+        raise DataError(
+            f"`family` must be named for the outcome {outcome.name!r}, got none. Pass "
+            f"family='binomial'."
+        )
+    if np.isin(outcome.values, (0.0, 1.0)).all():
+        raise DataError(
+            f"`family` must be named where the outcome is 0 or 1 throughout, as {outcome.name!r} "
+            f"is, got none. Pass family='bernoulli' (the probability of 1), or family='gaussian' "
+            f"(a measurement)."
+        )
+
+
 def _raise_if(got: list[str], name: str, rule: str) -> None:
     if got:
         raise DataError(

@@ -127,6 +127,16 @@ def learn(
 # --- what the formula names -----------------------------------------------------------------------
 
 
+def columns_used(
+    formula: str, survey: pd.DataFrame, namespace: Mapping[str, Any]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Columns of the survey that a formula needs: those of the outcome, and of predictors."""
+    described = describe(formula)
+    outcome = [] if described.outcome is None else [described.outcome]
+    predictors = _predictor_parts(described)
+    return _columns(outcome, survey, namespace), _columns(predictors, survey, namespace)
+
+
 def _predictor_parts(described: Description) -> list[Part]:
     """Parts right of '~', in the order in which columns are listed."""
     parts = [part for term in described.terms for part in term]

@@ -15,17 +15,18 @@ import pandas as pd
 from xarray import DataTree
 
 from mrp.checks.diagnostics import measure
-from mrp.design import Design
+from mrp.design import Categorical, Design
 from mrp.errors import FormulaError, RequestError, unknown
 from mrp.fit import Fit
 from mrp.formula.functions import SHORT
-from mrp.frames import as_pandas
+from mrp.frames import as_pandas, in_rows, snapshot, warn_of_lookalikes
 from mrp.levels import LevelParameters, level_parameters
 from mrp.links import Link
 from mrp.model import graph, prior_draws, prior_table, sampling
 from mrp.model.collapse import Observed, observe
-from mrp.model.families import FamilyName, check_outcome, find
-from mrp.model.formula import learn
+from mrp.model.columns import Levels, levels_given, with_levels
+from mrp.model.families import FamilyName, check_outcome, check_said, find
+from mrp.model.formula import columns_used, learn
 from mrp.model.log_prior import log_prior
 from mrp.model.names import check_names
 from mrp.model.outcome import Outcome, outcome_values, survey_with
@@ -57,15 +58,18 @@ class Model:
         several levels (categorical, cumulative, sratio); a level of a categorical is written
         ``y[yes]``. ``(x || g)`` makes effects independent.
     data
-        The survey, one row for each respondent: a pandas, polars or pyarrow table. The order of a
-        categorical's levels is kept, the first is the reference; strings are sorted, and refused
-        for an outcome whose levels have an order. Levels that no respondent has are left out, of
-        the outcome too. Missing values are an error.
+        The survey, one row for each respondent: a pandas, polars or pyarrow table. The model keeps
+        a copy. The levels of a pandas categorical keep their order, and so do those of a polars
+        Enum and of an ordered dictionary of arrow; the first is the reference. Strings, and
+        categories of other types, are sorted. For an outcome whose levels have an order, only an
+        ordered categorical (or Enum, or dictionary), numbers and `levels` say it. Levels that no
+        respondent has are left out, of the outcome too. Missing values are an error.
     family
         "bernoulli", "binomial", "gaussian", "poisson" or "negativebinomial"; for an outcome with
         several levels "categorical", or "cumulative" or "sratio" (stopping ratio) where they have
         an order. "categorical" has a linear predictor for each level but the first; the other two
-        have one, and thresholds in place of the intercept.
+        have one, and thresholds in place of the intercept. By default "gaussian", unless the
+        outcome is 0 or 1 throughout: then it must be named.
     link
         Link function; the family's usual one by default.
     priors
@@ -82,11 +86,20 @@ class Model:
         are zero (and categoricals at their reference). Draws are of the latter either way.
     namespace
         Functions that the formula may call, by name.
+    levels
+        For some columns of the formula, outcome or predictors, all their levels in order: of an
+        ordered outcome the lowest first, of a predictor its reference. The column then counts as an
+        ordered categorical of these levels, whatever its type, numbers too.
 
     Raises
     ------
     FormulaError, DataError, PriorError, RequestError
         Before anything is computed.
+
+    Warns
+    -----
+    FrameWarning
+        Levels of a column differ only by blanks, case or Unicode normalisation.
 
     Examples
     --------
@@ -95,6 +108,15 @@ class Model:
     >>> mrp.Model("defund ~ age + (1 | state)", survey, family="bernoulli")
     Model: defund ~ age + (1 | state)
     family bernoulli, link logit; 3000 respondents in 270 distinct rows
+
+    Texts that have an order, one column as the outcome and one as a predictor:
+
+    >>> import pandas as pd
+    >>> answers = pd.DataFrame({"trust": ["low", "high", "mid"], "size": ["small", "big", "small"]})
+    >>> levels = {"trust": ["low", "mid", "high"], "size": ["small", "big"]}
+    >>> model = mrp.Model("trust ~ size", answers, family="cumulative", levels=levels)
+    >>> model.outcome.levels, model.design.terms[0].labels
+    (('low', 'mid', 'high'), ('size[big]',))
     """
 
     def __init__(
@@ -102,18 +124,21 @@ class Model:
         formula: str,
         data: Any,
         *,
-        family: FamilyName = "gaussian",
+        family: FamilyName | None = None,
         link: Link | None = None,
         priors: PriorChoices | Defaults | Mapping[str, Any] | None = None,
         correlated: bool = True,
         collapse: bool = True,
         center_predictors: bool = True,
         namespace: Mapping[str, Any] | None = None,
+        levels: Levels | None = None,
     ) -> None:
-        self._family, self._link = find(family, link)
+        self._said = family
+        self._family, self._link = find("gaussian" if family is None else family, link)
         _check_flags(correlated=correlated, collapse=collapse, center_predictors=center_predictors)
-        self._survey = as_pandas(data, "data")
         self._namespace = dict(namespace or {})
+        self._levels = levels_given({} if levels is None else levels)
+        self._survey = self._with_levels(formula, snapshot(as_pandas(data, "data")))
         self._asked, self._correlated, self._collapse = choices_of(priors), correlated, collapse
         self._center_predictors = center_predictors
         self._design, self._outcome = learn(
@@ -128,9 +153,36 @@ class Model:
         self._rows = self._design.rows(self._survey, argument="data")
         self._observe()
         self._scale_priors()
+        self._warn_of_lookalikes()
+
+    def _with_levels(self, formula: str, survey: pd.DataFrame) -> pd.DataFrame:
+        """The survey with the levels that were given."""
+        if not self._levels:
+            return survey
+        outcome, predictors = columns_used(formula, survey, self._namespace)
+        for name in self._levels:
+            if name in outcome and name not in predictors and self._family.levels is None:
+                raise RequestError(
+                    f"`levels` must name predictors where the family's outcome has no levels, as "
+                    f"of {self.family!r}, got {name!r}. Leave it out, or pass family='cumulative', "
+                    f"'sratio' or 'categorical'."
+                )
+        return with_levels(survey, self._levels, dict.fromkeys([*outcome, *predictors]))
+
+    def _warn_of_lookalikes(self) -> None:
+        columns = {
+            component.source: component.levels
+            for component in self._design.components.values()
+            if isinstance(component, Categorical)
+        }
+        if self._outcome.levels is not None:
+            columns[self._outcome.name] = self._outcome.levels
+        warn_of_lookalikes(columns, "data")
 
     def _observe(self) -> None:
         """Collect the outcome by design row."""
+        if self._said is None:
+            check_said(self._outcome)
         check_outcome(self._family, self._outcome)
         self._observed = observe(self._rows, self._outcome, self._family, collapse=self._collapse)
 
@@ -161,8 +213,9 @@ class Model:
         Parameters
         ----------
         values
-            Outcome of each respondent (n,), in the survey's order: 0/1, successes, counts,
-            measurements or levels. Trials stay as they are, and so do the levels.
+            Outcome of each respondent (n,): 0/1, successes, counts, measurements or levels; a
+            Series by the index of the survey, anything else in the survey's order. Trials stay as
+            they are, and so do the levels.
         keep_priors
             Whether priors stay what they are. The default priors of counts and measurements are
             otherwise scaled by the new outcome, as for any new question; for outcomes that were
@@ -171,7 +224,8 @@ class Model:
         Raises
         ------
         DataError
-            The values are not one for each respondent, or not ones that the family can produce.
+            The values are not one for each respondent, or not ones that the family can produce;
+            or a Series has another index than the survey.
 
         Examples
         --------
@@ -181,6 +235,7 @@ class Model:
         >>> model.with_outcome(1 - survey["defund"]).outcome.values[:5]
         array([0., 1., 1., 0., 1.])
         """
+        values = in_rows(values, self._survey, "values", "data")
         outcome = replace(self._outcome, values=outcome_values(values, self._outcome))
         other = copy.copy(self)
         other._outcome = outcome
@@ -191,17 +246,22 @@ class Model:
         return other
 
     def with_data(self, data: Any) -> Model:
-        """The same formula, family and priors for another survey; levels are learned from it."""
+        """The same formula, family and priors for another survey; levels are learned from it.
+
+        Levels that were given as `levels` stay. Where no family was named, the other survey's
+        outcome must do without, too.
+        """
         return Model(
             self.formula,
             data,
-            family=self._family.name,
+            family=self._said,
             link=self._link,
             priors=self._asked,
             correlated=self._correlated,
             collapse=self._collapse,
             center_predictors=self._center_predictors,
             namespace=self._namespace,
+            levels=self._levels,
         )
 
     @property
@@ -221,8 +281,8 @@ class Model:
 
     @property
     def survey(self) -> pd.DataFrame:
-        """The survey as a pandas table."""
-        return self._survey
+        """The survey as a pandas table: a copy, as it was when the model was made."""
+        return self._survey.copy(deep=False)
 
     @property
     def design(self) -> Design:

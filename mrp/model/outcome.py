@@ -52,6 +52,13 @@ class Outcome:
     trials: NDArray[np.float64] | None = None
     levels: tuple[Level, ...] | None = None
 
+    def __post_init__(self) -> None:
+        """Hand out numbers that can't be written to: a model is made of them."""
+        for name in ("values", "trials"):
+            if (numbers := getattr(self, name)) is not None:
+                object.__setattr__(self, name, numbers.view())
+                getattr(self, name).flags.writeable = False
+
     def as_column(self) -> Any:
         """The column that a survey has: numbers, or a categorical with its levels in order."""
         if self.levels is None:
@@ -90,9 +97,11 @@ def _outcome_of_levels(name: str, values: Any, kind: Kind) -> Outcome:
     """Positions of an outcome's values among its levels, as `Outcome.levels` says.
 
     The order of a categorical is kept, without the levels that no respondent has; whole numbers
-    are sorted, and strings where their order means nothing.
+    are sorted, and strings where their order means nothing. Where it means something, it must be
+    said: by an ordered categorical, or by numbers.
     """
-    column = prepared(pd.Series(values).rename(name))
+    given = pd.Series(values).rename(name)
+    column = prepared(given)
     categorical = isinstance(column.dtype, pd.CategoricalDtype)
     if categorical:
         levels, codes = column.cat.categories.tolist(), column.cat.codes.to_numpy()
@@ -104,14 +113,34 @@ def _outcome_of_levels(name: str, values: Any, kind: Kind) -> Outcome:
             f"`data` must have at least two levels in the outcome {name!r}, got "
             f"{listing(levels)}. Use the whole survey."
         )
-    if kind == "ordered" and not categorical and pd.api.types.is_string_dtype(column):
+    if kind == "ordered" and not _says_order(given, levels):
+        what = "a categorical that is not ordered" if categorical else "strings"
         raise DataError(
-            f"`data` must say the order of the levels of the outcome {name!r}, got strings, "
-            f"{listing(sorted(column.unique()))}. Make it a categorical, "
-            f"pd.Categorical(…, categories=[…]) with the lowest level first, or number the levels."
+            f"`data` must say the order of the levels of the outcome {name!r}, got {what}, "
+            f"{listing(sorted(map(str, levels)))}. {_order_of(name)}"
         )
     named = (level if isinstance(level, Plain) else str(level) for level in levels)
     return Outcome(name, codes.astype(np.float64), levels=tuple(named))
+
+
+def _says_order(column: pd.Series, levels: Sequence[Any]) -> bool:
+    """Whether the type of an outcome's column says in which order its levels are."""
+    if isinstance(column.dtype, pd.CategoricalDtype) and column.dtype.ordered:
+        return True
+    # numbers say it themselves, unless a categorical has them in another order
+    return all(isinstance(x, int | float) for x in levels) and list(levels) == sorted(levels)
+
+
+def _order_of(name: str) -> str:
+    """How to say the order of an outcome's levels."""
+    if name.isidentifier():
+        return (
+            f"Say it to the model, the lowest first: levels={{{name!r}: ['lowest', …, 'highest']}}."
+        )
+    return (
+        "Make the outcome a column of the survey, and say the order to the model, the lowest "
+        "first: levels={'column': ['lowest', …, 'highest']}."
+    )
 
 
 def _few_numbers(name: str, column: pd.Series) -> list[int]:

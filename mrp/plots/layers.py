@@ -247,7 +247,8 @@ def _series(labels: pd.DataFrame, color: str | None) -> tuple[NDArray[np.intp], 
     """Number of the colour of each estimate, and what the colours stand for, in order."""
     if color is None:
         return np.zeros(len(labels), dtype=np.intp), ()
-    codes, values = pd.factorize(labels[color], use_na_sentinel=False)
+    of_levels = isinstance(labels[color].dtype, pd.CategoricalDtype)
+    codes, values = pd.factorize(labels[color], sort=of_levels, use_na_sentinel=False)
     if len(values) > MOST_COLORS:
         raise RequestError(
             f"`color` must name a column of at most {MOST_COLORS} values, got {len(values)} in "

@@ -400,7 +400,8 @@ def test_unknown_level_is_refused_with_the_closest_one():
 def test_unknown_level_to_predict_is_refused_with_the_closest_one():
     message = (
         "`variables` must have only levels of 'age' that the survey has, got ['Old'] in 56 rows. "
-        "Available: ['young', 'middle', 'old']. Did you mean 'old'?"
+        "Available: ['young', 'middle', 'old']. Did you mean 'old'? It differs only by blanks, "
+        "case or Unicode normalisation."
     )
     data = FRAME.assign(open=True)
     for verb in (mrp.predictions, mrp.avg_predictions):

@@ -46,7 +46,8 @@ TERMS = "age + x + x:gender + offset(exposure) + (1 + x | state) + (1 | region)"
 def make_survey() -> pd.DataFrame:
     """The small survey, and outcomes with levels: text, whole numbers and truth values."""
     rng, n = np.random.default_rng(8), len(SURVEY)
-    trust = pd.Categorical(rng.choice(["some", "low", "high"], n), ["low", "some", "none", "high"])
+    levels = ["low", "some", "none", "high"]
+    trust = pd.Categorical(rng.choice(["some", "low", "high"], n), levels, ordered=True)
     return SURVEY.assign(
         trust=trust,
         stars=rng.integers(1, 5, n),

@@ -13,7 +13,7 @@ import mrp
 from mrp import prediction
 from mrp.testing import fake_fit
 from tests import loops
-from tests.cases import CASES, FRAME, SURVEY, fit_of
+from tests.cases import AGE, CASES, FRAME, SURVEY, fit_of
 from tests.draws import (
     CLOSE,
     ROWS,
@@ -193,12 +193,13 @@ def test_columns_with_the_name_of_a_result_are_no_labels():
     assert estimates.labels["rowid"].tolist() == list(range(len(FRAME)))
 
 
-def test_groups_come_in_the_order_of_their_levels():
+def test_groups_come_in_the_order_of_the_survey_s_levels():
+    assert FRAME["age"].cat.categories.tolist() != AGE
     estimates = mrp.avg_predictions(fit(), newdata=FRAME, by=["age", "gender"])
     ages = estimates.labels["age"].astype(str).tolist()
-    assert ages == [age for age in FRAME["age"].cat.categories for _ in range(2)]
+    assert ages == [age for age in AGE for _ in range(2)]
     assert estimates.labels["gender"].tolist() == ["Man", "Woman"] * 3
-    assert estimates.labels["age"].dtype == FRAME["age"].dtype
+    assert estimates.labels["age"].dtype == pd.CategoricalDtype(AGE, ordered=True)
 
 
 def test_numbers_make_groups_in_rising_order():
@@ -417,13 +418,13 @@ def test_size_of_blocks_does_not_matter(frame, bytes_):
             np.testing.assert_allclose(summary["estimate"], before.mean(axis=1), **CLOSE)
 
 
-def test_groups_of_a_categorical_come_in_its_order_each_with_its_own_estimate():
+def test_groups_of_a_column_that_the_model_lacks_come_in_its_order_with_their_own_estimates():
     order = ["VT", "AL", "TX", "NY", "CA"]
-    frame = FRAME.assign(state=pd.Categorical(FRAME["state"], order))
-    found = mrp.poststratify(fit(), frame, by="state", wts="n")
+    frame = FRAME.assign(area=pd.Categorical(FRAME["state"], order))
+    found = mrp.poststratify(fit(), frame, by="area", wts="n")
     expected = mrp.poststratify(fit(), FRAME, by="state", wts="n")
-    assert found.labels["state"].tolist() == order
-    assert_same(as_dict(found, ["state"]), as_dict(expected, ["state"]))
+    assert found.labels["area"].tolist() == order
+    assert_same(as_dict(found, ["area"]), as_dict(expected, ["state"]))
 
 
 # --- prior draws ----------------------------------------------------------------------------------

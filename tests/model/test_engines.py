@@ -176,7 +176,7 @@ def test_another_outcome_gives_the_model_of_a_survey_with_that_outcome(survey):
 
 
 def test_another_gaussian_outcome_scales_the_default_priors_anew(survey):
-    model = mrp.Model("y ~ x", survey)
+    model = mrp.Model("y ~ x", survey, family="gaussian")
     scaled = model.with_outcome(10 * survey["y"])
     ratio = (
         scaled.priors.population["x"].values["sigma"] / model.priors.population["x"].values["sigma"]
@@ -185,7 +185,7 @@ def test_another_gaussian_outcome_scales_the_default_priors_anew(survey):
 
 
 def test_priors_may_be_kept_for_another_outcome(survey):
-    model = mrp.Model("y ~ x", survey)
+    model = mrp.Model("y ~ x", survey, family="gaussian")
     kept = model.with_outcome(10 * survey["y"], keep_priors=True)
     assert kept.priors == model.priors
     assert kept.observed.y.tolist() == model.with_outcome(10 * survey["y"]).observed.y.tolist()

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import xarray as xr
 from scipy import special, stats
@@ -48,7 +50,7 @@ def survey(people: pd.DataFrame) -> pd.DataFrame:
     rng, n = np.random.default_rng(7), len(people)
     trust = rng.choice(["low", "some", "high"], n, p=[0.3, 0.5, 0.2])
     return people.assign(
-        trust=pd.Categorical(trust, ["low", "none", "some", "high", "total"]),
+        trust=pd.Categorical(trust, ["low", "none", "some", "high", "total"], ordered=True),
         party=rng.choice(["red", "blue", "green", "other"], n),
         score=rng.integers(1, 5, n),
         agree=rng.random(n) < 0.4,
@@ -79,21 +81,110 @@ def test_levels_keep_their_order_or_are_sorted_and_those_nobody_has_are_left_out
     outcome: str, levels: Any, family: str, survey: pd.DataFrame
 ):
     order = {"order": ["high", "some", "low"]}
-    if outcome == "party" and family in ORDERED:
-        message = (
-            "`data` must say the order of the levels of the outcome 'party', got strings, ['blue', "
-            "'green', 'other', 'red']. Make it a categorical, pd.Categorical(…, categories=[…]) "
-            "with the lowest level first, or number the levels."
-        )
-        with raises(DataError, message):
-            model(f"{outcome} ~ x", survey, family)
-        return
+    if outcome in ("party", "year") and family in ORDERED:
+        survey = survey.assign(**{outcome: pd.Categorical(survey[outcome], levels, ordered=True)})
     found = model(f"{outcome} ~ x", survey, family, namespace=order).outcome
     assert found.levels == levels
     assert [type(level) for level in found.levels or ()] == [type(level) for level in levels]
     column = survey["trust" if "trust" in outcome else outcome]
     positions = [levels.index(value) for value in column.tolist()]
     np.testing.assert_array_equal(found.values, positions)
+
+
+UNORDERED = {
+    "strings": lambda v: pd.DataFrame({"trust": v}),
+    "categories": lambda v: pd.DataFrame({"trust": pd.Series(v, dtype="category")}),
+    "categories in their order": lambda v: pd.DataFrame({"trust": pd.Categorical(v, TRUST)}),
+    "polars, strings": lambda v: pl.DataFrame({"trust": v}),
+    "polars, Categorical": lambda v: pl.DataFrame({"trust": pl.Series(v, dtype=pl.Categorical)}),
+    "polars, of ordered pandas": lambda v: pl.from_pandas(
+        pd.DataFrame({"trust": pd.Categorical(v, TRUST, ordered=True)})
+    ),
+    "arrow": lambda v: pa.table({"trust": pa.array(v).dictionary_encode()}),
+    "pandas, dictionary of arrow": lambda v: pd.DataFrame(
+        {"trust": pd.arrays.ArrowExtensionArray(pa.array(v).dictionary_encode())}
+    ),
+}
+TRUST = ["low", "mid", "high"]
+CODES = {level: code for code, level in enumerate(TRUST)}
+ORDERED_TYPES = {
+    "pandas": lambda v: pd.DataFrame({"trust": pd.Categorical(v, TRUST, ordered=True)}),
+    "polars, Enum": lambda v: pl.DataFrame({"trust": pl.Series(v, dtype=pl.Enum(TRUST))}),
+    "arrow": lambda v: pa.Table.from_pandas(
+        pd.DataFrame({"trust": pd.Categorical(v, TRUST, ordered=True)})
+    ),
+    "pandas, dictionary of arrow": lambda v: pd.DataFrame(
+        {
+            "trust": pd.arrays.ArrowExtensionArray(
+                pa.DictionaryArray.from_arrays(
+                    pa.array([CODES[x] for x in v]), pa.array(TRUST), ordered=True
+                )
+            )
+        }
+    ),
+}
+
+
+@pytest.mark.parametrize("family", ORDERED)
+@pytest.mark.parametrize("kind", UNORDERED)
+def test_an_order_must_be_said_by_the_type_of_an_ordered_outcome_or_by_levels(
+    kind: str, family: str
+):
+    answers = ["high", "low", "mid", "low", "mid"]
+    table, what = UNORDERED[kind](answers), "a categorical that is not ordered"
+    message = (
+        "`data` must say the order of the levels of the outcome 'trust', got "
+        f"{'strings' if 'strings' in kind else what}, ['high', 'low', 'mid']. Say it to the model, "
+        "the lowest first: levels={'trust': ['lowest', …, 'highest']}."
+    )
+    with raises(DataError, message):
+        model("trust ~ 1", table, family)
+    found = model("trust ~ 1", table, family, levels={"trust": TRUST}).outcome
+    assert found.levels == tuple(TRUST)
+    assert found.values.tolist() == [CODES[answer] for answer in answers]
+
+
+@pytest.mark.parametrize("kind", ORDERED_TYPES)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_order_of_a_type_that_has_one_is_the_outcome_s(kind: str, family: str):
+    answers = ["high", "low", "mid", "low", "mid"]
+    for permuted in (answers, answers[::-1], answers[2:] + answers[:2]):
+        found = model("trust ~ 1", ORDERED_TYPES[kind](permuted), family).outcome
+        assert found.levels == tuple(TRUST)
+        assert found.values.tolist() == [CODES[answer] for answer in permuted]
+
+
+@pytest.mark.parametrize("kind", UNORDERED)
+def test_levels_without_an_order_are_sorted_whatever_the_order_of_rows(kind: str):
+    wanted = TRUST if kind == "categories in their order" else sorted(TRUST)
+    for answers in (["high", "low", "mid"], ["mid", "low", "high"], ["low", "high", "mid"]):
+        found = model("trust ~ 1", UNORDERED[kind](answers), "categorical").outcome
+        assert found.levels == tuple(wanted)
+        assert found.values.tolist() == [wanted.index(answer) for answer in answers]
+
+
+def test_numbers_of_an_unordered_categorical_say_their_order_if_they_rise(survey: pd.DataFrame):
+    score = survey["score"]
+    rising = survey.assign(score=score.astype("category"))
+    assert model("score ~ x", rising, "cumulative").outcome.levels == (1, 2, 3, 4)
+    other = survey.assign(score=pd.Categorical(score, [4, 3, 2, 1]))
+    message = (
+        "`data` must say the order of the levels of the outcome 'score', got a categorical that is "
+        "not ordered, ['1', '2', '3', '4']. Say it to the model, the lowest first: "
+        "levels={'score': ['lowest', …, 'highest']}."
+    )
+    with raises(DataError, message):
+        model("score ~ x", other, "cumulative")
+
+
+def test_an_outcome_that_is_computed_must_say_its_order_too(survey: pd.DataFrame):
+    message = (
+        "`data` must say the order of the levels of the outcome 'C(party)', got strings, ['blue', "
+        "'green', 'other', 'red']. Make the outcome a column of the survey, and say the order to "
+        "the model, the lowest first: levels={'column': ['lowest', …, 'highest']}."
+    )
+    with raises(DataError, message):
+        model("C(party) ~ x", survey, "cumulative")
 
 
 def test_whole_numbers_that_are_stored_as_floats_are_whole_numbers(survey: pd.DataFrame):
@@ -275,7 +366,7 @@ def test_variables_dims_and_coordinates_are_named_as_bambi_names_them(
     if outcome == "trust":
         survey = survey.assign(trust=survey["trust"].cat.remove_unused_categories())
     if outcome == "party" and family in ORDERED:
-        survey = survey.assign(party=pd.Categorical(survey["party"]))
+        survey = survey.assign(party=pd.Categorical(survey["party"], ordered=True))
     made = model(f"{outcome} ~ {predictors}", survey, family)
     made.bambi.build()
     graph, theirs = made.pymc, made.bambi.backend.model
@@ -866,7 +957,7 @@ def simulated(family: str) -> tuple[pd.DataFrame, Any]:
             below[1] = 1 - (1 - f[:, 0]) * (1 - f[:, 1])
         p = np.diff(np.column_stack([np.zeros(n), *below, np.ones(n)]), axis=1)
     level = (p.cumsum(axis=1) < rng.random(n)[:, None]).sum(axis=1)
-    y = pd.Categorical.from_codes(level, ["a", "b", "c"])
+    y = pd.Categorical.from_codes(level, ["a", "b", "c"], ordered=True)
     return pd.DataFrame({"y": y, "x": x, "g": g}), effects
 
 

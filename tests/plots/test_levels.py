@@ -25,7 +25,7 @@ EACH = pytest.mark.parametrize("family", FAMILIES)
 def survey(levels: list[str]) -> pd.DataFrame:
     """The small survey with votes."""
     votes = np.random.default_rng(2).choice(np.array(levels), len(SURVEY))
-    return SURVEY.assign(vote=pd.Categorical(votes, levels))
+    return SURVEY.assign(vote=pd.Categorical(votes, levels, ordered=True))
 
 
 @cache
