@@ -6,11 +6,23 @@ Every message reads: argument · rule · what came · what is available · the n
 from __future__ import annotations
 
 import difflib
+import re
+import unicodedata
+import warnings
 from collections.abc import Iterable, Sequence
-from numbers import Integral
+from numbers import Integral, Number
+from pathlib import Path
+
+import numpy as np
+
+from mrp.words import VALUES
 
 SHOWN = 8
 """How many names a message lists before it says how many more there are."""
+NEAR = 0.6
+"""Likeness of two spellings, by difflib, from which one may stand for the other."""
+HOME = str(Path(__file__).parent / "_").removesuffix("_")
+"""Folder of this package, with the slash at its end."""
 
 
 class MRPError(Exception):
@@ -31,6 +43,10 @@ class PriorError(MRPError, ValueError):
 
 class RequestError(MRPError, ValueError):
     """An argument of a verb that can't be honoured: unknown name, level, option."""
+
+
+class ArgumentError(RequestError, TypeError):
+    """A call with an argument that the function does not have, or without one that it needs."""
 
 
 class FitError(MRPError, RuntimeError):
@@ -60,18 +76,98 @@ def is_whole(value: object, least: int = 0) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn whoever called this package, at the line that did."""
+    warnings.warn(message, category, skip_file_prefixes=(HOME,))
+
+
+def written(value: object) -> str:
+    """A value as Python writes it: text in quotes, numbers without, NumPy's as Python's.
+
+    Examples
+    --------
+    >>> written("2018"), written(np.int64(2018)), written(np.True_)
+    ("'2018'", '2018', 'True')
+    """
+    if isinstance(value, str):
+        return repr(str(value))
+    return str(value) if isinstance(value, Number | np.bool_) else repr(value)
+
+
 def listing(names: Iterable[object], shown: int = SHOWN) -> str:
     """Names for a message: ``['a', 'b']``, cut after `shown` with the count of the rest."""
-    items = [str(name) for name in names]
-    text = "[" + ", ".join(repr(item) for item in items[:shown])
+    items = [_item(name) for name in names]
+    text = "[" + ", ".join(items[:shown])
     return text + (f", … {len(items) - shown} more]" if len(items) > shown else "]")
 
 
+def _item(value: object) -> str:
+    """As `written`; dates, intervals and the like as the text that they are known by."""
+    plain = value is None or isinstance(value, str | Number | np.bool_)
+    return written(value) if plain else repr(str(value))
+
+
+def type_name(value: object) -> str:
+    """Python's name for the type of a value, of NumPy's scalars too: "int", "str", …."""
+    for known in (str, bool, int, float):
+        if isinstance(value, known):
+            return known.__name__
+    return type(value.item() if isinstance(value, np.generic) else value).__name__
+
+
+def look_alike(value: object, available: Iterable[object]) -> object | None:
+    """What is written as the value is, but of another type: 2018 for "2018", "1" for 1.0."""
+    for item in available:
+        if isinstance(item, str) == isinstance(value, str):
+            continue
+        text, other = (item, value) if isinstance(item, str) else (value, item)
+        if text == str(other) or (type_name(other) != "bool" and _as_number(text) == other):
+            return item
+    return None
+
+
+def _as_number(text: object) -> float | None:
+    try:
+        return float(str(text))
+    except ValueError:
+        return None
+
+
 def closest(name: object, available: Iterable[object]) -> str | None:
-    """The available name nearest in spelling to `name`, if any is near."""
-    by_folded = {str(item).casefold(): str(item) for item in available}
-    matches = difflib.get_close_matches(str(name).casefold(), by_folded, n=1, cutoff=0.6)
-    return by_folded[matches[0]] if matches else None
+    """The available name that `name` is most likely a misspelling of, if there is one.
+
+    Spellings that only differ in case, blanks, dashes and underscores are the same. Otherwise names
+    are words: where most of a name is digits, where digits differ, or where two names are equally
+    near, nothing is suggested, for among codes every code is near to others.
+
+    Examples
+    --------
+    >>> closest("regoin", ["region", "age"]), closest("e14-001053", ["E14001053", "E14001054"])
+    ('region', 'E14001053')
+    >>> closest("E14001063", ["E14001053", "E14001054"]) is None
+    True
+    """
+    wanted, texts = str(name), list(dict.fromkeys(map(str, available)))
+    if wanted in texts:
+        return wanted
+    spelled = _spelling(wanted)
+    same = [text for text in texts if _spelling(text) == spelled]
+    if same:
+        return same[0] if len(same) == 1 else None
+    digits = re.findall(r"\d", spelled)
+    if 2 * len(digits) > len(spelled):
+        return None
+    words = {
+        _spelling(text): text for text in texts if re.findall(r"\d", _spelling(text)) == digits
+    }
+    near = difflib.get_close_matches(spelled, words, n=2, cutoff=NEAR)
+    likeness = [difflib.SequenceMatcher(None, word, spelled).ratio() for word in near]
+    return words[near[0]] if near and (len(near) == 1 or likeness[0] > likeness[1]) else None
+
+
+def _spelling(name: str) -> str:
+    """A name without what people write differently: case, blanks, dashes, underscores."""
+    return re.sub(r"[\s_\-\u2010-\u2015]", "", unicodedata.normalize("NFKC", name).casefold())
 
 
 def unknown(
@@ -82,9 +178,22 @@ def unknown(
     next_step: str = "",
     shown: int = SHOWN,
 ) -> str:
-    """Message for a name that is not among those available, with the closest valid one."""
-    message = f"`{argument}` must {rule}, got {got!r}. Available: {listing(available, shown)}."
+    """Message for a name that is not among those available, with the one that was meant."""
+    there = listing(available, shown)
+    message = f"`{argument}` must {rule}, got {written(got)}. Available: {there}."
+    return f"{message}{_meant(argument, got, available)} {next_step}".rstrip()
+
+
+def _meant(argument: str, got: object, available: Sequence[object]) -> str:
+    """What was meant: a foreign word, a value of another type, or a misspelling; else nothing."""
+    advice = VALUES.get(argument, {}).get(got) if isinstance(got, str) else None
+    if advice is not None:
+        return f" {advice}"
+    alike = look_alike(got, available)
+    if alike is not None:
+        return (
+            f" Did you mean {written(alike)}? It is of type {type_name(alike)}, {written(got)} of "
+            f"type {type_name(got)}."
+        )
     near = closest(got, available)
-    if near is not None:
-        message += f" Did you mean {near!r}?"
-    return f"{message} {next_step}".rstrip()
+    return f" Did you mean {near!r}?" if near is not None else ""

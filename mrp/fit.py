@@ -20,6 +20,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mrp import coefficients
+from mrp.arguments import explained
 from mrp.coefficients import Coefficients
 from mrp.design import (
     Design,
@@ -45,6 +46,7 @@ FINGERPRINTED = 16
 """Draws of each chain, evenly spaced, that a fingerprint is made of."""
 
 
+@explained
 @dataclass(frozen=True, repr=False)
 class Fit:
     """Draws from the prior or posterior of a model.

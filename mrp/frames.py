@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mrp.design import Categorical, Design, DesignRows
-from mrp.errors import DataError, FrameWarning, RequestError, closest, listing, unknown
+from mrp.errors import DataError, FrameWarning, RequestError, closest, listing, unknown, warn
 
 Floats = NDArray[np.float64]
 SHARES_AGREE = 1e-3
@@ -278,11 +277,10 @@ def warn_of_absent_groups(design: Design, frame: pd.DataFrame, columns: Sequence
         have = set(map(str, frame[name].unique()))
         absent = [level for level in dict.fromkeys(levels) if level not in have]
         if absent:
-            warnings.warn(
+            warn(
                 f"`frame` has no cells for {listing(absent)} of {name!r}: no estimate is made "
                 f"for them. Add cells for those that you want.",
                 FrameWarning,
-                stacklevel=3,
             )
 
 
@@ -295,10 +293,9 @@ def warn_of_shares(design: Design, frame: pd.DataFrame, weights: Floats, by: Seq
             continue
         totals = np.bincount(pd.factorize(frame[name])[0], weights=weights)
         if len(totals) > 1 and np.allclose(totals, totals[0], rtol=SHARES_AGREE):
-            warnings.warn(
+            warn(
                 f"`wts` sum to {totals[0]:.6g} for each of the {len(totals)} values of {name!r}: "
                 f"they look like shares within {name!r}, and averaging across it counts all of "
                 f"them equally. Use population counts, or `by={name!r}`.",
                 FrameWarning,
-                stacklevel=3,
             )

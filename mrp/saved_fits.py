@@ -21,6 +21,7 @@ import pandas as pd
 import xarray as xr
 
 from mrp import calls
+from mrp.arguments import explained
 from mrp.design import Block, Categorical, Coding, Design, Factor, Level, Numeric, Term
 from mrp.errors import FitError, listing
 from mrp.fit import RESPONDENT, Fit
@@ -91,6 +92,7 @@ def _as_dataset(fit: Fit, include_survey: bool) -> xr.Dataset:
     return dataset
 
 
+@explained
 def load_fit(path: str | os.PathLike[str]) -> Fit:
     """Read a fit that `Fit.save` wrote.
 

@@ -8,7 +8,7 @@ before any of it is made.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from itertools import product
 from typing import Any, Literal, get_args
@@ -17,8 +17,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mrp.arguments import explained
 from mrp.design import Categorical, Design, Factor
 from mrp.errors import DataError, RequestError, listing, unknown
+from mrp.estimands.changes import as_levels, check_numbers, values_in
 from mrp.fit import Fit
 
 GridType = Literal["mean_or_mode", "balanced", "counterfactual"]
@@ -32,10 +34,22 @@ Asked = Mapping[str, Sequence[Any]]
 
 MOST_ROWS = 10_000_000
 """Rows that a grid may have; a longer one is most likely a mistake."""
+NOT_COLUMNS = {
+    "newdata": "Its rows are the survey's; make other tables yourself.",
+    "model": "The fit comes first: datagrid(fit, …).",
+    "by": "Give the columns values; verbs have `by`.",
+    **dict.fromkeys(
+        ("FUN", "FUN_numeric", "FUN_factor", "FUN_character", "FUN_other"),
+        "Give a column a function: datagrid(fit, x=np.median).",
+    ),
+    "response": "The outcome is left out.",
+}
+"""What to do instead of arguments that marginaleffects' `datagrid` has."""
 PERSON = "rowidcf"
 """Column of counterfactual grids with the position of the survey's row."""
 
 
+@explained
 def datagrid(
     fit: Fit, /, *, grid_type: GridType = "mean_or_mode", **values: Values
 ) -> pd.DataFrame:
@@ -100,7 +114,7 @@ def datagrid(
     """
     survey = survey_of(fit, "`datagrid` can't tell what is typical", "Make the table yourself")
     _check_grid_type(grid_type, survey)
-    asked = _values_asked(values, survey)
+    asked = _values_asked(fit.design, values, survey)
     if grid_type == "counterfactual":
         grid = _counterfactual(survey, asked)
     elif grid_type == "balanced":
@@ -201,26 +215,26 @@ def _check_grid_type(grid_type: str, survey: pd.DataFrame) -> None:
         )
 
 
-def _values_asked(values: Mapping[str, Values], survey: pd.DataFrame) -> dict[str, list[Any]]:
+def _values_asked(
+    design: Design, values: Mapping[str, Values], survey: pd.DataFrame
+) -> dict[str, list[Any]]:
     """Different values asked of each column, in order."""
     for name in values:
         if name not in survey.columns:
-            raise RequestError(
-                unknown("datagrid", "be given columns of the survey", name, list(survey.columns))
-            )
-    asked = {name: _asked(value, survey[name]) for name, value in values.items()}
-    for name, column in asked.items():
-        if not column:
-            raise RequestError(f"`datagrid` must get at least one value of {name!r}, got none.")
-    return asked
+            advice = NOT_COLUMNS.get(name, "")
+            rule, columns = "be given columns of the survey", list(survey.columns)
+            raise RequestError(unknown("datagrid", rule, name, columns, advice))
+    return {name: _asked(design, value, survey[name]) for name, value in values.items()}
 
 
-def _asked(value: Values, column: pd.Series) -> list[Any]:
+def _asked(design: Design, value: Values, column: pd.Series) -> list[Any]:
+    name = str(column.name)
     if isinstance(value, Callable):  # type: ignore[arg-type]
         value = value(column)
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        return [value]
-    return list(dict.fromkeys(value))
+    values = values_in("datagrid", name, value)
+    check_numbers(design, "datagrid", name, values)
+    levels = levels_of(design, name) if _is_levels(design, column) else None
+    return list(dict.fromkeys(as_levels(values, levels)))
 
 
 # --- the grids ------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mrp.arguments import explained
 from mrp.coefficients import NewLevels
 from mrp.design import Categorical, Design
 from mrp.errors import DataError, RequestError
@@ -37,6 +38,7 @@ AFFINE = ("center", "scale", "standardize", "offset")
 """Calls of formulae that shift and scale a column, or leave it as it is."""
 
 
+@explained
 def slopes(
     fit: Fit,
     *,
@@ -110,6 +112,7 @@ def slopes(
     )
 
 
+@explained
 def avg_slopes(
     fit: Fit,
     *,

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mrp.arguments import explained
 from mrp.coefficients import NewLevels
 from mrp.errors import RequestError, listing
 from mrp.estimands.changes import Pair, Setting, Variables, crossed, pairs_of
@@ -42,6 +43,7 @@ PAIR = ("term", "contrast")
 """Columns that label a contrast."""
 
 
+@explained
 def predictions(
     fit: Fit,
     *,
@@ -132,6 +134,7 @@ def predictions(
     )
 
 
+@explained
 def avg_predictions(
     fit: Fit,
     *,
@@ -189,6 +192,7 @@ def avg_predictions(
     return _averaged_predictions(asked, variables, by, "avg_predictions")
 
 
+@explained
 def poststratify(
     fit: Fit,
     frame: Any,
@@ -272,6 +276,7 @@ def poststratify(
     return result
 
 
+@explained
 def comparisons(
     fit: Fit,
     *,
@@ -350,6 +355,7 @@ def comparisons(
     )
 
 
+@explained
 def avg_comparisons(
     fit: Fit,
     *,

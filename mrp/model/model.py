@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import pandas as pd
 from xarray import DataTree
 
+from mrp.arguments import explained
 from mrp.calls import FUNCTIONS
 from mrp.checks.diagnostics import measure
 from mrp.design import Design
@@ -43,6 +44,7 @@ _BUILT = ("pymc", "bambi", "_packed")
 """What a model builds when it is asked for, of its outcome and priors."""
 
 
+@explained
 class Model:
     """A multilevel regression model.
 

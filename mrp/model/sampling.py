@@ -13,7 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mrp.checks.diagnostics import judge
-from mrp.errors import FitError, RequestError, SamplingInterrupted, SamplingWarning, is_whole
+from mrp.errors import FitError, RequestError, SamplingInterrupted, SamplingWarning, is_whole, warn
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -110,11 +110,10 @@ def _tidy(
     lengths = stats["logp"].notnull().sum("draw").to_numpy()
     if (lengths < draws).any():
         kept, count = _kept(lengths)
-        warnings.warn(
+        warn(
             f"Sampling was interrupted: {count} of {draws} draws of {len(kept)} of {len(lengths)} "
             f"chains are kept.",
             SamplingWarning,
-            stacklevel=5,  # whoever called Model.sample
         )
         there = {"chain": kept, "draw": slice(count)}
         numbers = {"chain": np.arange(len(kept))}
@@ -173,12 +172,11 @@ def complaints(report: Mapping[str, Any], chains: int) -> list[str]:
 
 def warn_if_separated(label: str, named: str) -> None:
     """Warn that a coefficient's likelihood has no maximum and its prior no end."""
-    warnings.warn(
+    warn(
         f"The coefficient of {label} may have no end: the outcome is separated by it, and its "
         f"prior does not hold it. Give it a proper one, such as "
         f"priors={{'defaults': 'brms', {named!r}: 'normal(0, 2.5)'}}.",
         SamplingWarning,
-        stacklevel=4,  # whoever called Model.sample
     )
 
 
@@ -187,9 +185,8 @@ def warn_if_bad(report: Mapping[str, Any], chains: int) -> None:
     said = complaints(report, chains)
     if said:
         advice = [check.advice for check in judge(report, chains) if check.ok is False]
-        warnings.warn(
+        warn(
             f"The draws may not represent the posterior: {'; '.join(said)}. "
             f"{next(iter(advice), 'Raise `draws` and `chains`.')}",
             SamplingWarning,
-            stacklevel=3,  # whoever called Model.sample
         )
