@@ -85,9 +85,10 @@ def _message(
     ]
     if len(positional) > len(by_place):
         rest = [name for name in names if name not in by_place]
+        most = f"only {listing(by_place)}" if by_place else "nothing"
         return (
-            f"`{called}` must be given {listing(by_place)} and no more without a name, got "
-            f"{len(positional)} values. Name the others: {listing(rest, len(rest))}."
+            f"`{called}` must be given {most} without a name, got {len(positional)} of that kind. "
+            f"Name the others: {listing(rest, len(rest))}."
         )
     twice = [name for name in by_place[: len(positional)] if name in named]
     if twice:

@@ -118,17 +118,17 @@ def type_name(value: object) -> str:
 def look_alike(value: object, available: Iterable[object]) -> object | None:
     """What is written as the value is, but of another type: 2018 for "2018", "1" for 1.0."""
     for item in available:
-        if isinstance(item, str) == isinstance(value, str):
-            continue
         text, other = (item, value) if isinstance(item, str) else (value, item)
+        if not isinstance(text, str) or not isinstance(other, Number | np.bool_):
+            continue
         if text == str(other) or (type_name(other) != "bool" and _as_number(text) == other):
             return item
     return None
 
 
-def _as_number(text: object) -> float | None:
+def _as_number(text: str) -> float | None:
     try:
-        return float(str(text))
+        return float(text)
     except ValueError:
         return None
 
@@ -181,11 +181,11 @@ def unknown(
     """Message for a name that is not among those available, with the one that was meant."""
     there = listing(available, shown)
     message = f"`{argument}` must {rule}, got {written(got)}. Available: {there}."
-    return f"{message}{_meant(argument, got, available)} {next_step}".rstrip()
+    return f"{message}{meant(argument, got, available)} {next_step}".rstrip()
 
 
-def _meant(argument: str, got: object, available: Sequence[object]) -> str:
-    """What was meant: a foreign word, a value of another type, or a misspelling; else nothing."""
+def meant(argument: str, got: object, available: Sequence[object]) -> str:
+    """A sentence that says what was meant: our word, another type, another spelling; or nothing."""
     advice = VALUES.get(argument, {}).get(got) if isinstance(got, str) else None
     if advice is not None:
         return f" {advice}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Hashable, Mapping, Sequence
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mrp.design import Categorical, Design, DesignRows
-from mrp.errors import DataError, FrameWarning, RequestError, closest, listing, unknown, warn
+from mrp.errors import (
+    DataError,
+    FrameWarning,
+    RequestError,
+    closest,
+    listing,
+    unknown,
+    warn,
+    written,
+)
 
 Floats = NDArray[np.float64]
 SHARES_AGREE = 1e-3
@@ -40,7 +51,7 @@ def as_pandas(table: Any, argument: str) -> pd.DataFrame:
         except TypeError:
             raise DataError(
                 f"`{argument}` must be a table (pandas, polars or pyarrow), got "
-                f"{type(table).__name__}. Read files with pandas.read_csv or read_parquet."
+                f"{type(table).__name__}. {_as_table(table, argument)}"
             ) from None
         except nw.exceptions.DuplicateError:
             _check_column_names(pd.Index(table.column_names), argument)
@@ -49,6 +60,20 @@ def as_pandas(table: Any, argument: str) -> pd.DataFrame:
         frame = eager.to_pandas()
     _check_column_names(frame.columns, argument)
     return frame
+
+
+def _as_table(given: Any, argument: str) -> str:
+    """How to make a table of what is none."""
+    if isinstance(given, pd.Series):
+        if any(name is not None for name in given.index.names):
+            return f"Its columns are in the index: write `{argument}.reset_index(name='n')`."
+        return "One row of a table is `table.iloc[[0]]`, one column `table[['x']]`."
+    if isinstance(given, Mapping | list | tuple | np.ndarray):
+        named = ", columns=[…]" if isinstance(given, np.ndarray) else ""
+        return f"Write `pandas.DataFrame({argument}{named})`."
+    if callable(given):
+        return "Call it first, and pass what it returns."
+    return "Read files with pandas.read_csv or read_parquet."
 
 
 def _check_column_names(names: pd.Index, argument: str) -> None:
@@ -145,15 +170,35 @@ def grouping(
     """
     if by is None or isinstance(by, str | list | tuple):
         codes, labels = _by_columns(columns_of(by), data, argument)
-    elif isinstance(by, bool | int | float):
-        raise RequestError(
-            f"`by` must name columns of `{argument}`, or be a table, got {by!r}. "
-            f"Available: {listing(data.columns)}. For one average of all rows, leave it out."
-        )
     else:
-        codes, labels = _by_table(as_pandas(by, "by"), data, argument)
+        codes, labels = _by_table(_table_of(by), data, argument)
     _check_groups_have_weight(codes, weights, labels)
     return codes, labels
+
+
+def _table_of(by: Any) -> pd.DataFrame:
+    """A table that `by` is, for it names no columns."""
+    names: list[Any] = []
+    if isinstance(by, pd.Series) and by.name is not None:
+        names = [by.name]
+    elif isinstance(by, np.ndarray | pd.Index | pd.Series | set | frozenset):
+        names = sorted(by) if isinstance(by, set | frozenset) else np.ravel(by).tolist()
+    elif isinstance(by, Mapping):
+        instead = f"Make a table of values and labels: `pandas.DataFrame({{…, {MAPPED!r}: […]}})`."
+    elif isinstance(by, bool | np.bool_):
+        instead = (
+            "Leave it out: verbs whose names begin with `avg_` then average over all rows, the "
+            "others don't average."
+        )
+    elif isinstance(by, Number) or callable(by):
+        instead = "Name the columns."
+    else:
+        return as_pandas(by, "by")
+    raise RequestError(
+        f"`by` must be the name of a column, a list of names, or a table that maps values to "
+        f"groups, got {written(by) if isinstance(by, Number | np.bool_) else type(by).__name__}. "
+        f"{f'Write by={names!r}.' if names else instead}"
+    )
 
 
 def _by_columns(
@@ -173,8 +218,16 @@ def _by_columns(
 def _check_by_columns(columns: Sequence[str], data: pd.DataFrame, argument: str) -> None:
     for name in columns:
         if name not in data.columns:
+            parts = re.findall(r"[^\s~+:*,]+", str(name))
+            several = len(parts) > 1 and set(parts) <= set(data.columns)
             raise RequestError(
-                unknown("by", f"name columns of `{argument}`", name, list(data.columns))
+                unknown(
+                    "by",
+                    f"name columns of `{argument}`",
+                    name,
+                    list(data.columns),
+                    f"Write by={parts!r}." if several else "",
+                )
             )
         missing = int(data[name].isna().sum())
         if missing:
@@ -258,8 +311,11 @@ def check_new_groups(
 def columns_of(by: Any) -> list[str]:
     """Columns of the data that `by` makes groups of."""
     if by is None or isinstance(by, str | list | tuple):
-        return [by] if isinstance(by, str) else list(by or ())
-    return [str(name) for name in as_pandas(by, "by").columns if name != MAPPED]
+        names = [by] if isinstance(by, str) else list(by or ())
+        if not all(isinstance(name, Hashable) for name in names):
+            raise RequestError(f"`by` must be a list of the names of columns, got {by!r}.")
+        return names
+    return [str(name) for name in _table_of(by).columns if name != MAPPED]
 
 
 def warn_of_absent_groups(design: Design, frame: pd.DataFrame, columns: Sequence[str]) -> None:

@@ -170,6 +170,16 @@ VALUES: Mapping[str, Mapping[str, str]] = {
         "df": "Write 'long'.",
         "tidy": "Write 'long'.",
     },
+    "datagrid": {
+        "newdata": "Its rows are the survey's; make other tables yourself.",
+        "model": "The fit comes first: datagrid(fit, …).",
+        "by": "It is an argument of the verbs.",
+        "response": "Leave it out: grids have no outcome.",
+        **dict.fromkeys(
+            ("FUN", "FUN_numeric", "FUN_factor", "FUN_character", "FUN_other"),
+            "Give columns a function: datagrid(fit, x=np.median).",
+        ),
+    },
     "newdata": {
         "marginalmeans": "Write newdata='balanced' and avg_predictions(…, by=…).",
     },

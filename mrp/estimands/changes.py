@@ -187,10 +187,7 @@ def _population_columns(fit: Fit) -> list[str]:
     """Columns of the population-level terms, in the order of the formula."""
     design = fit.design
     coded = {coding.component for term in design.terms for coding in term.codings}
-    used: set[str] = set()
-    for name in coded:
-        source = design.components[name].source
-        used |= {source} if source in design.columns else set(design.calls.columns(source))
+    used = {column for name in coded for column in design.columns_of(name)}
     if not used:
         raise RequestError(
             "`variables` must be given where no population-level term has a column. "

@@ -34,17 +34,6 @@ Asked = Mapping[str, Sequence[Any]]
 
 MOST_ROWS = 10_000_000
 """Rows that a grid may have; a longer one is most likely a mistake."""
-NOT_COLUMNS = {
-    "newdata": "Its rows are the survey's; make other tables yourself.",
-    "model": "The fit comes first: datagrid(fit, …).",
-    "by": "Give the columns values; verbs have `by`.",
-    **dict.fromkeys(
-        ("FUN", "FUN_numeric", "FUN_factor", "FUN_character", "FUN_other"),
-        "Give a column a function: datagrid(fit, x=np.median).",
-    ),
-    "response": "The outcome is left out.",
-}
-"""What to do instead of arguments that marginaleffects' `datagrid` has."""
 PERSON = "rowidcf"
 """Column of counterfactual grids with the position of the survey's row."""
 
@@ -145,9 +134,9 @@ def newdata_of(fit: Fit, newdata: Any) -> Any:
     if newdata == "median":
         survey = survey_of(fit, "`newdata` can't tell what is typical", "Make the table yourself")
         return _central(fit.design, survey, {}, np.median)
-    raise RequestError(
-        unknown("newdata", "be a table or the name of a grid", newdata, get_args(NamedGrid))
-    )
+    rule = "be a table or the name of a grid"
+    files = "Read files with pandas.read_csv or read_parquet." if "." in newdata else ""
+    raise RequestError(unknown("newdata", rule, newdata, get_args(NamedGrid), files))
 
 
 def survey_of(fit: Fit, lack: str, instead: str) -> pd.DataFrame:
@@ -163,7 +152,7 @@ def survey_of(fit: Fit, lack: str, instead: str) -> pd.DataFrame:
 def levels_of(design: Design, column: str) -> tuple[Any, ...] | None:
     """Levels of a column that the model treats as categorical; None if it is a number."""
     for component in design.components.values():
-        if isinstance(component, Categorical) and [column] == _columns_of(design, component):
+        if isinstance(component, Categorical) and [column] == design.columns_of(component.name):
             return component.levels
     return None
 
@@ -191,13 +180,6 @@ def _is_number(column: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
 
 
-def _columns_of(design: Design, component: Categorical) -> list[str]:
-    """Columns of the data that a categorical is made of."""
-    if component.source in design.columns:
-        return [component.source]
-    return design.calls.columns(component.source)
-
-
 # --- what is asked for ----------------------------------------------------------------------------
 
 
@@ -221,9 +203,9 @@ def _values_asked(
     """Different values asked of each column, in order."""
     for name in values:
         if name not in survey.columns:
-            advice = NOT_COLUMNS.get(name, "")
-            rule, columns = "be given columns of the survey", list(survey.columns)
-            raise RequestError(unknown("datagrid", rule, name, columns, advice))
+            raise RequestError(
+                unknown("datagrid", "be given columns of the survey", name, list(survey.columns))
+            )
     return {name: _asked(design, value, survey[name]) for name, value in values.items()}
 
 
@@ -303,7 +285,8 @@ def _is_levels(design: Design, column: pd.Series) -> bool:
 def _linked(design: Design, factor: Factor, survey: pd.DataFrame) -> list[str]:
     """Columns of a nested or crossed factor, whose combinations are groups; none of another."""
     parts = [design.components[name] for name in factor.components]
-    columns = [name for c in parts if isinstance(c, Categorical) for name in _columns_of(design, c)]
+    levels = [c.name for c in parts if isinstance(c, Categorical)]
+    columns = [column for name in levels for column in design.columns_of(name)]
     are_levels = all(_is_levels(design, survey[name]) for name in columns)
     return columns if len(set(columns)) > 1 and are_levels else []
 
