@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any, cast
 
 from mrp.errors import ArgumentError, closest, listing
-from mrp.words import ARGUMENTS
+from mrp.words import ARGUMENTS, ATTRIBUTES
 
 NEEDED: Mapping[str, str] = {
     "fit": "Write `{called}(fit, …)` with what model.sample() or mrp.load_fit() returns.",
@@ -22,7 +22,7 @@ def explained[T: Callable[..., Any]](target: T) -> T:
     """The function, or the class, whose calls with wrong arguments are explained.
 
     Signature, types and docstring stay as they are. Of a class, all public methods and `__init__`
-    are meant, where they are functions.
+    are meant, where they are functions; and attributes that it lacks.
 
     Raises
     ------
@@ -43,8 +43,19 @@ Available: ['name'].
         for name, method in vars(target).copy().items():
             if inspect.isfunction(method) and (name == "__init__" or not name.startswith("_")):
                 setattr(target, name, _checked(method, target.__name__))
+        target.__getattr__ = _missing  # type: ignore[attr-defined]
         return target
     return cast(T, _checked(target))
+
+
+def _missing(self: object, name: str) -> Any:
+    """Raise for an attribute that is not there, and say what is; Python calls it for no other."""
+    of = type(self).__name__
+    if name in dir(type(self)):  # one that is there, and failed in this way itself
+        return object.__getattribute__(self, name)
+    advice = ATTRIBUTES.get(of, {}).get(name, "")
+    message = f"{of!r} object has no attribute {name!r}"
+    raise AttributeError(f"{message}. {advice}" if advice else message, name=name, obj=self)
 
 
 def _checked(function: Callable[..., Any], owner: str | None = None) -> Callable[..., Any]:
@@ -85,10 +96,10 @@ def _message(
     ]
     if len(positional) > len(by_place):
         rest = [name for name in names if name not in by_place]
-        most = f"only {listing(by_place)}" if by_place else "nothing"
+        but = f" but for {listing(by_place)}" if by_place else ""
         return (
-            f"`{called}` must be given {most} without a name, got {len(positional)} of that kind. "
-            f"Name the others: {listing(rest, len(rest))}."
+            f"`{called}` must be given its arguments by name{but}, got {len(positional)} without. "
+            f"Available: {listing(rest, len(rest))}."
         )
     twice = [name for name in by_place[: len(positional)] if name in named]
     if twice:

@@ -440,6 +440,9 @@ def _without_groups(missing: Sequence[str], design: Design, argument: str) -> st
     lost = [factor for factor, of in columns.items() if set(of) & set(missing)]
     of_lost = list(dict.fromkeys(column for factor in lost for column in columns[factor]))
     there = [column for column in of_lost if column not in missing]
+    # weighted by respondents: with equal weights, the frame's would look like shares of each group
+    groups = f"fit.survey.groupby({there!r})" if there else "fit.survey"
+    shares = f"{groups}[{list(missing)!r}].value_counts(normalize=True).reset_index()"
     how = f"how='left', on={there!r}" if there else "how='cross'"
     written = zip(brackets(design), design.blocks, strict=True)
     kept = [text for text, block in written if block.factor not in lost]
@@ -448,7 +451,7 @@ def _without_groups(missing: Sequence[str], design: Design, argument: str) -> st
     assigned = ", ".join(f"{name}={value!r}" for name, value in new.items())
     return (
         f"Only groups are made of {listing(missing)}. Average over those of the survey: "
-        f"`{argument}.merge(fit.survey[{of_lost!r}].drop_duplicates(), {how})`; or count their "
+        f"`{argument}.merge({shares}, {how})`, with weights times its 'proportion'; or count their "
         f"effects as zero: `re_formula={' + '.join(kept) if kept else False!r}`; or draw a new "
         f"group: `{argument}.assign({assigned})` and `new_levels={drawn!r}`. The first has the "
         f"least uncertainty, as it is of these groups alone, the last the most."

@@ -166,8 +166,9 @@ def closest(name: object, available: Iterable[object]) -> str | None:
 
 
 def _spelling(name: str) -> str:
-    """A name without what people write differently: case, blanks, dashes, underscores."""
-    return re.sub(r"[\s_\-\u2010-\u2015]", "", unicodedata.normalize("NFKC", name).casefold())
+    """A name without what is written differently: case, blanks, dashes, a code's leading zeros."""
+    text = re.sub(r"[\s_\-\u2010-\u2015]", "", unicodedata.normalize("NFKC", name).casefold())
+    return text.lstrip("0") if text.isdecimal() else text
 
 
 def unknown(

@@ -1,7 +1,8 @@
 """Words of R and of other packages, and what they are called here.
 
 People come from marginaleffects, brms, Bambi and pandas, and write what they know. `ARGUMENTS` has
-their arguments, `VALUES` their values of arguments that are called the same. Messages say ours.
+their arguments, `VALUES` their values of arguments that are called the same, `ATTRIBUTES` what they
+look for in objects. Messages say what is there.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ _NEW_GROUPS = Word(
     ("new_levels",), 'Say for example new_levels="gaussian".', "It is an argument of verbs."
 )
 _DRAWS = Word(("draws",), elsewhere="All draws are used; `model.sample(draws=…)` says how many.")
-_SAMPLING = Word(("draws",), "`tune` draws come before them.", "Say it to `model.sample`.")
+_SAMPLING = Word(
+    ("draws",), "The `tune` draws come before.", "Say `model.sample(draws=…, tune=…)`."
+)
 _TUNE = Word(("tune",), "They come before the `draws`.", "Say `model.sample(tune=…)`.")
 _CHAINS = Word(("chains",), elsewhere="Say `model.sample(chains=…)`.")
 _CORES = Word(elsewhere="Leave it out: chains run in parallel where there are cores.")
@@ -89,7 +92,7 @@ ARGUMENTS: Mapping[str, Word] = {
     **dict.fromkeys(("model", "object", "idata"), Word(("fit",))),
     **dict.fromkeys(("newdata", "new_data", "data", "grid", "frame", "poststrat"), _ROWS),
     **dict.fromkeys(("weights", "weight", "wt", "wts"), _WEIGHTS),
-    **dict.fromkeys(("group_by", "groupby", "groups", "estimates", "area", "by"), _GROUPS),
+    **dict.fromkeys(("group_by", "groupby", "group", "groups", "estimates", "area", "by"), _GROUPS),
     **dict.fromkeys(("terms", "focal"), Word(("variables",))),
     **dict.fromkeys(("condition", "conditional"), Word(("newdata",), "`datagrid` makes a grid.")),
     "contrast": Word(("comparison",)),
@@ -132,6 +135,33 @@ ARGUMENTS: Mapping[str, Word] = {
     "extra_namespace": Word(("namespace",)),
     "offset": Word(elsewhere="Write `offset(x)` in the formula."),
     "noncentered": Word(elsewhere="Leave it out: the sampler centres each group as its data ask."),
+}
+
+_TABLE = "`.to_frame()` makes a table of them, `.draws` is an array of their draws."
+
+ATTRIBUTES: Mapping[str, Mapping[str, str]] = {
+    "Estimates": {
+        **dict.fromkeys(("estimate", "std_error", "conf_low", "conf_high", "df"), _TABLE),
+        **dict.fromkeys(("mean", "median", "std", "quantile", "describe", "values"), _TABLE),
+        **dict.fromkeys(("columns", "head", "iloc", "loc", "query", "sort_values"), _TABLE),
+        **dict.fromkeys(("summary", "to_pandas", "to_csv", "to_polars", "merge"), _TABLE),
+    },
+    "Fit": {
+        **dict.fromkeys(
+            ("posterior", "prior", "sample_stats"), 'Write `fit.draws["posterior"]` and the like.'
+        ),
+        **dict.fromkeys(("sample", "fit"), "It is sampled: `model.sample()` makes another."),
+        **dict.fromkeys(("coef", "ranefs"), 'Write `fit.ranef(kind="coefficients")`.'),
+        "poststratify": "Write `mrp.poststratify(fit, …)`.",
+        "model": "A fit keeps what predicts, not the model.",
+        "data": "Write `fit.survey`.",
+    },
+    "Model": {
+        **dict.fromkeys(("fit", "build", "run"), "Write `model.sample()`."),
+        "prior_predictive": "Write `mrp.pp_check(model.sample_prior())`.",
+        "predict": "Sample first: `model.sample().predict(…)`.",
+        "data": "Write `model.survey`.",
+    },
 }
 
 VALUES: Mapping[str, Mapping[str, str]] = {
