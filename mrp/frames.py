@@ -218,17 +218,14 @@ def _by_columns(
 def _check_by_columns(columns: Sequence[str], data: pd.DataFrame, argument: str) -> None:
     for name in columns:
         if name not in data.columns:
+            rule, available = f"name columns of `{argument}`", list(data.columns)
             parts = re.findall(r"[^\s~+:*,]+", str(name))
-            several = len(parts) > 1 and set(parts) <= set(data.columns)
-            raise RequestError(
-                unknown(
-                    "by",
-                    f"name columns of `{argument}`",
-                    name,
-                    list(data.columns),
-                    f"Write by={parts!r}." if several else "",
+            if len(parts) > 1 and set(parts) <= set(available):
+                raise RequestError(
+                    f"`by` must {rule}, got {name!r}. Available: {listing(available)}. "
+                    f"Write by={parts!r}."
                 )
-            )
+            raise RequestError(unknown("by", rule, name, available))
         missing = int(data[name].isna().sum())
         if missing:
             raise DataError(
