@@ -10,10 +10,8 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Iterable, Sequence
-from numbers import Integral, Number
+from numbers import Integral, Number, Real
 from pathlib import Path
-
-import numpy as np
 
 from mrp.words import VALUES
 
@@ -86,12 +84,13 @@ def written(value: object) -> str:
 
     Examples
     --------
+    >>> import numpy as np
     >>> written("2018"), written(np.int64(2018)), written(np.True_)
     ("'2018'", '2018', 'True')
     """
     if isinstance(value, str):
         return repr(str(value))
-    return str(value) if isinstance(value, Number | np.bool_) else repr(value)
+    return str(value) if isinstance(value, Number) or _is_truth(value) else repr(value)
 
 
 def listing(names: Iterable[object], shown: int = SHOWN) -> str:
@@ -103,23 +102,30 @@ def listing(names: Iterable[object], shown: int = SHOWN) -> str:
 
 def _item(value: object) -> str:
     """As `written`; dates, intervals and the like as the text that they are known by."""
-    plain = value is None or isinstance(value, str | Number | np.bool_)
+    plain = value is None or isinstance(value, str | Number) or _is_truth(value)
     return written(value) if plain else repr(str(value))
+
+
+def _is_truth(value: object) -> bool:
+    """Whether this is True or False, of Python or NumPy, which is not loaded here."""
+    return type(value).__name__ in ("bool", "bool_")
 
 
 def type_name(value: object) -> str:
     """Python's name for the type of a value, of NumPy's scalars too: "int", "str", …."""
-    for known in (str, bool, int, float):
+    if _is_truth(value):
+        return "bool"
+    for name, known in (("str", str), ("int", Integral), ("float", Real)):
         if isinstance(value, known):
-            return known.__name__
-    return type(value.item() if isinstance(value, np.generic) else value).__name__
+            return name
+    return type(value).__name__
 
 
 def look_alike(value: object, available: Iterable[object]) -> object | None:
     """What is written as the value is, but of another type: 2018 for "2018", "1" for 1.0."""
     for item in available:
         text, other = (item, value) if isinstance(item, str) else (value, item)
-        if not isinstance(text, str) or not isinstance(other, Number | np.bool_):
+        if not isinstance(text, str) or type_name(other) not in ("bool", "int", "float"):
             continue
         if text == str(other) or (type_name(other) != "bool" and _as_number(text) == other):
             return item
@@ -136,9 +142,9 @@ def _as_number(text: str) -> float | None:
 def closest(name: object, available: Iterable[object]) -> str | None:
     """The available name that `name` is most likely a misspelling of, if there is one.
 
-    Spellings that only differ in case, blanks, dashes and underscores are the same. Otherwise names
-    are words: where most of a name is digits, where digits differ, or where two names are equally
-    near, nothing is suggested, for among codes every code is near to others.
+    Spellings that only differ in case, blanks, dashes and underscores are the same. Otherwise their
+    digits must be the same, for every code is near to other codes, and a number to other numbers;
+    and no other name may be as near.
 
     Examples
     --------
@@ -154,11 +160,12 @@ def closest(name: object, available: Iterable[object]) -> str | None:
     same = [text for text in texts if _spelling(text) == spelled]
     if same:
         return same[0] if len(same) == 1 else None
-    digits = re.findall(r"\d", spelled)
-    if 2 * len(digits) > len(spelled):
-        return None
+    digits, number = re.findall(r"\d", spelled), _as_number(wanted) is not None
     words = {
-        _spelling(text): text for text in texts if re.findall(r"\d", _spelling(text)) == digits
+        _spelling(text): text
+        for text in texts
+        if re.findall(r"\d", _spelling(text)) == digits
+        and not (number and _as_number(text) is not None)
     }
     near = difflib.get_close_matches(spelled, words, n=2, cutoff=NEAR)
     likeness = [difflib.SequenceMatcher(None, word, spelled).ratio() for word in near]

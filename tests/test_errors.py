@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from mrp import errors
 from mrp.errors import closest, listing, look_alike, type_name, unknown, written
+from mrp.results.estimates import Estimates, Made
+from tests.messages import warns
 
 COLUMNS = ["age", "sex", "race", "education", "income", "region", "state", "gender", "military"]
 STATES = [
@@ -132,10 +134,14 @@ def test_codes_are_not_taken_for_misspelled_ones(numbers, other):
         ("district 21", None),
         ("distrct 12", "district 12"),
         ("3sd", None),
+        ("70", "70+"),
+        ("90+", None),
+        ("1.2", None),
     ],
 )
 def test_codes_are_suggested_only_where_they_are_the_same_but_for_how_they_are_written(name, near):
-    names = ["E14001053", "E14001054", "18-29", "30-44", "01001", "01003", "district 12", "sd"]
+    codes = ["E14001053", "E14001054", "18-29", "30-44", "70+", "01001", "01003", "12", "13"]
+    names = [*codes, "district 12", "sd"]
     assert closest(name, names) == near
 
 
@@ -199,3 +205,17 @@ def test_word_of_another_package_is_said_in_ours():
         "`shape` must say how, got 'rvar'. Available: ['long', 'xarray']. Write 'xarray': an array "
         "with the dims chain and draw."
     )
+
+
+def test_warnings_point_to_whoever_called_the_package():
+    with warns(UserWarning, "so it is") as here:
+        errors.warn("so it is", UserWarning)
+    rows = pd.DataFrame({"gender": ["Man", "Woman", "Man"], "state": ["AL", "AL", "CA"]})
+    estimates = Estimates(rows, Made(np.ones((3, 4))), 2)
+    message = (
+        "`statement` compares rows with equal ['state']: nothing is made for ['CA'], which have "
+        "one row each."
+    )
+    with warns(UserWarning, message) as deep:
+        estimates.hypothesis("~ pairwise | state")
+    assert {warning.filename for warning in [*here, *deep]} == {__file__}
