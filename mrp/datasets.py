@@ -17,6 +17,7 @@ from typing import Literal
 
 import pandas as pd
 
+from mrp.arguments import explained
 from mrp.errors import DataError, RequestError, listing, unknown
 
 DatasetName = Literal[
@@ -40,6 +41,7 @@ EDUCATION = pd.CategoricalDtype(
 """Highest degree in the CES' order; HS: high school, 2 and 4 year: college degrees."""
 
 
+@explained
 def load_dataset(name: DatasetName) -> pd.DataFrame:
     """One of the datasets that the documentation works with, cleaned for modelling.
 

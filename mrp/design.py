@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mrp.errors import DataError, closest, did_you_mean, listing
+from mrp.errors import DataError, closest, did_you_mean, listing, lookalikes, meant, type_name
 from mrp.formula.calls import Calls, names_in
 
 Array = NDArray[Any]
@@ -38,6 +38,8 @@ SLASH = "\N{DIVISION SLASH}"
 """Stands for '/' in the names of variables."""
 UNSEEN = -1
 """Code of a value that is not among the levels of its categorical."""
+ASKED = ("variables", "datagrid")
+"""Arguments with values that the user wrote, rather than a table of them."""
 
 
 @dataclass(frozen=True)
@@ -243,7 +245,7 @@ class Design:
             A column is missing, has missing values, has the wrong type, or has a level that a
             population-level term does not know.
         """
-        check_columns(self.columns, data, argument)
+        check_columns(self.columns, data, argument, self)
         check_complete(self.columns, data, argument)
         raw = {
             component.name: self._raw(component, data, argument)
@@ -392,8 +394,10 @@ def _integer_keys(array: Array) -> list[NDArray[np.int64]]:
     return [columns[:, k].astype(np.int64) for k in range(columns.shape[1])]
 
 
-def check_columns(columns: Sequence[str], data: pd.DataFrame, argument: str) -> None:
-    """Raise unless the table has all the columns."""
+def check_columns(
+    columns: Sequence[str], data: pd.DataFrame, argument: str, design: Design | None = None
+) -> None:
+    """Raise unless the table has all the columns; a design knows what they may be instead."""
     missing = [name for name in columns if name not in data.columns]
     if not missing:
         return
@@ -401,12 +405,95 @@ def check_columns(columns: Sequence[str], data: pd.DataFrame, argument: str) -> 
         f"`{argument}` must have every column that the formula uses, lacks {listing(missing)}. "
         f"Available: {listing(data.columns)}."
     )
-    near = closest(missing[0], data.columns)
-    if near is not None:
+    near = closest(missing[0], [name for name in data.columns if name not in columns])
+    found = _elsewhere(missing, data, argument, design)
+    if found:
+        message += f" {found}"
+    elif near is not None:
         message += f" Did you mean {near!r}?"
     elif missing == ["Intercept"]:  # as brms takes the prior of predictors as they are
         message += " Leave `0 + Intercept` out of the formula and pass center_predictors=False."
+    elif design is not None:
+        message = f"{message} {_without_groups(missing, design, argument)}".rstrip()
     raise DataError(message)
+
+
+def _elsewhere(
+    missing: Sequence[str], data: pd.DataFrame, argument: str, design: Design | None
+) -> str:
+    """Where the table has missing columns: in its index, or as names of columns."""
+    index = [name for name in data.index.names if name in missing]
+    wide = [name for name in missing if name == data.columns.name]
+    levels = {
+        c.source: set(map(str, c.levels))
+        for c in (design.components.values() if design is not None else ())
+        if isinstance(c, Categorical) and c.source in missing
+    }
+    wide += [name for name, of in levels.items() if sum(str(k) in of for k in data.columns) > 1]
+    table = f"{argument}.reset_index()" if index else argument
+    if wide:
+        of = levels.get(wide[0], set(map(str, data.columns)))
+        kept = [*index, *(name for name in data.columns if str(name) not in of)]
+        return (
+            f"Values of {wide[0]!r} are names of columns: write "
+            f"`{table}.melt(id_vars={kept!r}, var_name={wide[0]!r}, value_name='n')`."
+        )
+    return f"{listing(index)} are in the index: write `{table}`." if index else ""
+
+
+def _without_groups(missing: Sequence[str], design: Design, argument: str) -> str:
+    """How to predict for rows without columns of which only groups are made; else nothing."""
+    made_of = {name: design.columns_of(c) for name, c in design.components.items()}
+    needed = {column for name in design.population_components for column in made_of[name]}
+    if needed & set(missing):
+        return ""
+    columns = {
+        factor.name: [column for name in factor.components for column in made_of[name]]
+        for factor in design.factors.values()
+    }
+    lost = [factor for factor, of in columns.items() if set(of) & set(missing)]
+    of_lost = list(dict.fromkeys(column for factor in lost for column in columns[factor]))
+    there = [column for column in of_lost if column not in missing]
+    # weighted by respondents: with equal weights, the frame's would look like shares of each group
+    groups = f"fit.survey.groupby({there!r})" if there else "fit.survey"
+    shares = f"{groups}[{list(missing)!r}].value_counts(normalize=True).reset_index()"
+    how = f"how='left', on={there!r}" if there else "how='cross'"
+    written = zip(brackets(design), design.blocks, strict=True)
+    kept = [text for text, block in written if block.factor not in lost]
+    new = {name: _another(design, name) for name in missing}
+    drawn = {name: [value] for name, value in new.items()}
+    assigned = ", ".join(f"{name}={value!r}" for name, value in new.items())
+    return (
+        f"Only groups are made of {listing(missing)}. Average over those of the survey: "
+        f"`{argument}.merge({shares}, {how})`, with weights times its 'proportion'; or count their "
+        f"effects as zero: `re_formula={' + '.join(kept) if kept else False!r}`; or draw a new "
+        f"group: `{argument}.assign({assigned})` and `new_levels={drawn!r}`. The first has the "
+        f"least uncertainty, as it is of these groups alone, the last the most."
+    )
+
+
+def _another(design: Design, column: str) -> Level:
+    """A level that the survey's column does not have."""
+    levels = next(
+        c.levels
+        for name, c in design.components.items()
+        if isinstance(c, Categorical) and column in design.columns_of(c)
+    )
+    numbers = [level for level in levels if isinstance(level, int | float)]
+    if len(numbers) == len(levels):
+        return int(max(numbers)) + 1
+    return next(text for k in range(len(levels) + 1) if (text := "new" + "_" * k) not in levels)
+
+
+def brackets(design: Design) -> list[str]:
+    """The group-specific terms, block by block, as brackets of a formula."""
+    written = []
+    for block in design.blocks:
+        bar = "|" if block.correlated or len(block.terms) == 1 else "||"
+        names = [effect_name(term) for term in block.terms]
+        names = names if "1" in names else ["0", *names]
+        written.append(f"({' + '.join(names)} {bar} {block.factor})")
+    return written
 
 
 def check_complete(columns: Sequence[str], data: pd.DataFrame, argument: str) -> None:
@@ -448,17 +535,21 @@ def _unseen_level(component: Categorical, unseen: pd.Series, argument: str) -> s
         f"`{argument}` must have only levels of {component.name!r} that the survey has, got "
         f"{listing(got)} in {len(unseen)} rows. Available: {listing(component.levels)}."
     )
-    near = closest(got[0], component.levels)
-    ours, theirs = type(component.levels[0]).__name__, type(got[0]).__name__
-    if ours != theirs and (near is None or near == str(got[0])):
-        message += (
-            f" The survey has values of type {ours}, `{argument}` of type {theirs}: "
-            f"convert one of them."
+    ours, theirs = component.levels[0], got[0]
+    hint = meant(argument, theirs, component.levels)
+    if _kind(ours) != _kind(theirs) and not (hint and argument in ASKED):
+        hint = (
+            f" The survey has values of type {type_name(ours)}, `{argument}` of type "
+            f"{type_name(theirs)}: convert one of them."
         )
-    else:
-        recode = " Recode them, or fit the model on a survey that has them."
-        message += did_you_mean(got[0], component.levels) or recode
-    return message
+    elif lookalikes([theirs], component.levels):
+        hint = did_you_mean(theirs, component.levels)
+    return message + (hint or " Recode them, or fit the model on a survey that has them.")
+
+
+def _kind(value: Level) -> str:
+    """What a level is equal to others of: text, numbers or truth values."""
+    return "number" if type_name(value) in ("int", "float") else type_name(value)
 
 
 def _group_index(factor: Factor, values: Mapping[str, Array]) -> NDArray[np.int64]:

@@ -6,17 +6,22 @@ Every message reads: argument · rule · what came · what is available · the n
 from __future__ import annotations
 
 import difflib
+import re
 import unicodedata
 import warnings
 from collections.abc import Iterable, Sequence
 from functools import cache
-from numbers import Integral
+from numbers import Integral, Number, Real
 from pathlib import Path
 
-PACKAGE = str(Path(__file__).parent)
-"""Folder of the package: its warnings point at the line outside of it that led to them."""
+from mrp.words import VALUES
+
 SHOWN = 8
 """How many names a message lists before it says how many more there are."""
+NEAR = 0.6
+"""Likeness of two spellings, by difflib, from which one may stand for the other."""
+HOME = str(Path(__file__).parent / "_").removesuffix("_")
+"""Folder of this package, with the slash at its end."""
 
 DIFFERENCES = "blanks, case or Unicode normalisation"
 """How levels differ that look alike."""
@@ -42,6 +47,10 @@ class RequestError(MRPError, ValueError):
     """An argument of a verb that can't be honoured: unknown name, level, option."""
 
 
+class ArgumentError(RequestError, TypeError):
+    """A call with an argument that the function does not have, or without one that it needs."""
+
+
 class FitError(MRPError, RuntimeError):
     """A fit that can't be sampled, loaded or saved."""
 
@@ -65,7 +74,7 @@ class FrameWarning(UserWarning):
 @cache
 def warn_once(message: str, category: type[Warning]) -> None:
     """Warn of something that does not change while this process runs."""
-    warnings.warn(message, category, skip_file_prefixes=(PACKAGE,))
+    warnings.warn(message, category, skip_file_prefixes=(HOME,))
 
 
 def is_whole(value: object, least: int = 0) -> bool:
@@ -79,10 +88,29 @@ def is_whole(value: object, least: int = 0) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn whoever called this package, at the line that did."""
+    warnings.warn(message, category, skip_file_prefixes=(HOME,))
+
+
+def written(value: object) -> str:
+    """A value as Python writes it: text in quotes, numbers without, NumPy's as Python's.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> written("2018"), written(np.int64(2018)), written(np.True_)
+    ("'2018'", '2018', 'True')
+    """
+    if isinstance(value, str):
+        return repr(str(value))
+    return str(value) if isinstance(value, Number) or _is_truth(value) else repr(value)
+
+
 def listing(names: Iterable[object], shown: int = SHOWN) -> str:
     """Names for a message: ``['a', 'b']``, cut after `shown` with the count of the rest."""
-    items = [str(name) for name in names]
-    text = "[" + ", ".join(repr(item) for item in items[:shown])
+    items = [_item(name) for name in names]
+    text = "[" + ", ".join(items[:shown])
     return text + (f", … {len(items) - shown} more]" if len(items) > shown else "]")
 
 
@@ -98,11 +126,82 @@ def shortened(text: str, most: int = 200) -> str:
     return text if len(text) <= most else f"{text[:half].rstrip()} … {text[-half:].lstrip()}"
 
 
+def _item(value: object) -> str:
+    """As `written`; dates, intervals and the like as the text that they are known by."""
+    plain = value is None or isinstance(value, str | Number) or _is_truth(value)
+    return written(value) if plain else repr(str(value))
+
+
+def _is_truth(value: object) -> bool:
+    """Whether this is True or False, of Python or NumPy, which is not loaded here."""
+    return type(value).__name__ in ("bool", "bool_")
+
+
+def type_name(value: object) -> str:
+    """Python's name for the type of a value, of NumPy's scalars too: "int", "str", …."""
+    if _is_truth(value):
+        return "bool"
+    for name, known in (("str", str), ("int", Integral), ("float", Real)):
+        if isinstance(value, known):
+            return name
+    return type(value).__name__
+
+
+def look_alike(value: object, available: Iterable[object]) -> object | None:
+    """What is written as the value is, but of another type: 2018 for "2018", "1" for 1.0."""
+    for item in available:
+        text, other = (item, value) if isinstance(item, str) else (value, item)
+        if not isinstance(text, str) or type_name(other) not in ("bool", "int", "float"):
+            continue
+        if text == str(other) or (type_name(other) != "bool" and _as_number(text) == other):
+            return item
+    return None
+
+
+def _as_number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
 def closest(name: object, available: Iterable[object]) -> str | None:
-    """The available name nearest in spelling to `name`, if any is near."""
-    by_folded = {str(item).casefold(): str(item) for item in available}
-    matches = difflib.get_close_matches(str(name).casefold(), by_folded, n=1, cutoff=0.6)
-    return by_folded[matches[0]] if matches else None
+    """The available name that `name` is most likely a misspelling of, if there is one.
+
+    Spellings that only differ in case, blanks, dashes and underscores are the same. Otherwise their
+    digits must be the same, for every code is near to other codes, and a number to other numbers;
+    and no other name may be as near.
+
+    Examples
+    --------
+    >>> closest("regoin", ["region", "age"]), closest("e14-001053", ["E14001053", "E14001054"])
+    ('region', 'E14001053')
+    >>> closest("E14001063", ["E14001053", "E14001054"]) is None
+    True
+    """
+    wanted, texts = str(name), list(dict.fromkeys(map(str, available)))
+    if wanted in texts:
+        return wanted
+    spelled = _spelling(wanted)
+    same = [text for text in texts if _spelling(text) == spelled]
+    if same:
+        return same[0] if len(same) == 1 else None
+    digits, number = re.findall(r"\d", spelled), _as_number(wanted) is not None
+    words = {
+        _spelling(text): text
+        for text in texts
+        if re.findall(r"\d", _spelling(text)) == digits
+        and not (number and _as_number(text) is not None)
+    }
+    near = difflib.get_close_matches(spelled, words, n=2, cutoff=NEAR)
+    likeness = [difflib.SequenceMatcher(None, word, spelled).ratio() for word in near]
+    return words[near[0]] if near and (len(near) == 1 or likeness[0] > likeness[1]) else None
+
+
+def _spelling(name: str) -> str:
+    """A name without what is written differently: case, blanks, dashes, a code's leading zeros."""
+    text = re.sub(r"[\s_\-\u2010-\u2015]", "", unicodedata.normalize("NFKC", name).casefold())
+    return text.lstrip("0") if text.isdecimal() else text
 
 
 def lookalikes(
@@ -186,9 +285,22 @@ def unknown(
     next_step: str = "",
     shown: int = SHOWN,
 ) -> str:
-    """Message for a name that is not among those available, with the closest valid one."""
-    message = f"`{argument}` must {rule}, got {got!r}. Available: {listing(available, shown)}."
+    """Message for a name that is not among those available, with the one that was meant."""
+    there = listing(available, shown)
+    message = f"`{argument}` must {rule}, got {written(got)}. Available: {there}."
+    return f"{message}{meant(argument, got, available)} {next_step}".rstrip()
+
+
+def meant(argument: str, got: object, available: Sequence[object]) -> str:
+    """A sentence that says what was meant: our word, another type, another spelling; or nothing."""
+    advice = VALUES.get(argument, {}).get(got) if isinstance(got, str) else None
+    if advice is not None:
+        return f" {advice}"
+    alike = look_alike(got, available)
+    if alike is not None:
+        return (
+            f" Did you mean {written(alike)}? It is of type {type_name(alike)}, {written(got)} of "
+            f"type {type_name(got)}."
+        )
     near = closest(got, available)
-    if near is not None:
-        message += f" Did you mean {near!r}?"
-    return f"{message} {next_step}".rstrip()
+    return f" Did you mean {near!r}?" if near is not None else ""

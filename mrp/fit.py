@@ -20,6 +20,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mrp import coefficients
+from mrp.arguments import explained
 from mrp.coefficients import Coefficients
 from mrp.design import Design, Level, Term, variable_name
 from mrp.errors import DataError, FitError, RequestError, listing
@@ -54,6 +55,7 @@ class _Survey:
         vars(fit)["survey"] = None if survey is None else survey.copy(deep=False)
 
 
+@explained
 @dataclass(frozen=True, repr=False)
 class Fit:
     """Draws from the prior or posterior of a model.

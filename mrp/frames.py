@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 from mrp.design import UNSEEN, Categorical, Design
 from mrp.errors import (
     DIFFERENCES,
-    PACKAGE,
     DataError,
     FrameWarning,
     RequestError,
@@ -21,6 +21,8 @@ from mrp.errors import (
     lookalikes,
     paired,
     unknown,
+    warn,
+    written,
 )
 
 Floats = NDArray[np.float64]
@@ -57,7 +59,7 @@ def as_pandas(table: Any, argument: str) -> pd.DataFrame:
         except TypeError:
             raise DataError(
                 f"`{argument}` must be a table (pandas, polars or pyarrow), got "
-                f"{type(table).__name__}. Read files with pandas.read_csv or read_parquet."
+                f"{type(table).__name__}. {_as_table(table, argument)}"
             ) from None
         except nw.exceptions.DuplicateError:
             _check_column_names(pd.Index(table.column_names), argument)
@@ -178,6 +180,20 @@ def _some(index: pd.Index, shown: int = 3) -> str:
     return f"[{text}, … {len(index) - shown} more]" if len(index) > shown else f"[{text}]"
 
 
+def _as_table(given: Any, argument: str) -> str:
+    """How to make a table of what is none."""
+    if isinstance(given, pd.Series):
+        if any(name is not None for name in given.index.names):
+            return f"Its columns are in the index: write `{argument}.reset_index(name='n')`."
+        return "One row of a table is `table.iloc[[0]]`, one column `table[['x']]`."
+    if isinstance(given, Mapping | list | tuple | np.ndarray):
+        named = ", columns=[…]" if isinstance(given, np.ndarray) else ""
+        return f"Write `pandas.DataFrame({argument}{named})`."
+    if callable(given):
+        return "Call it first, and pass what it returns."
+    return "Read files with pandas.read_csv or read_parquet."
+
+
 def _check_column_names(names: pd.Index, argument: str) -> None:
     twice = names[names.duplicated()].unique().tolist()
     if twice:
@@ -278,15 +294,35 @@ def grouping(
     """
     if by is None or isinstance(by, str | list | tuple):
         codes, labels = _by_columns(columns_of(by), data, argument, orders or {})
-    elif isinstance(by, bool | int | float):
-        raise RequestError(
-            f"`by` must name columns of `{argument}`, or be a table, got {by!r}. "
-            f"Available: {listing(data.columns)}. For one average of all rows, leave it out."
-        )
     else:
-        codes, labels = _by_table(as_pandas(by, "by"), data, argument)
+        codes, labels = _by_table(_table_of(by), data, argument)
     _check_groups_have_weight(codes, weights, labels)
     return codes, labels
+
+
+def _table_of(by: Any) -> pd.DataFrame:
+    """A table that `by` is, for it names no columns."""
+    names: list[Any] = []
+    if isinstance(by, pd.Series) and by.name is not None:
+        names = [by.name]
+    elif isinstance(by, np.ndarray | pd.Index | pd.Series | set | frozenset):
+        names = sorted(by) if isinstance(by, set | frozenset) else np.ravel(by).tolist()
+    elif isinstance(by, Mapping):
+        instead = f"Make a table of values and labels: `pandas.DataFrame({{…, {MAPPED!r}: […]}})`."
+    elif isinstance(by, bool | np.bool_):
+        instead = (
+            "Leave it out: verbs whose names begin with `avg_` then average over all rows, the "
+            "others don't average."
+        )
+    elif isinstance(by, Number) or callable(by):
+        instead = "Name the columns."
+    else:
+        return as_pandas(by, "by")
+    raise RequestError(
+        f"`by` must be the name of a column, a list of names, or a table that maps values to "
+        f"groups, got {written(by) if isinstance(by, Number | np.bool_) else type(by).__name__}. "
+        f"{f'Write by={names!r}.' if names else instead}"
+    )
 
 
 def _by_columns(
@@ -329,9 +365,14 @@ def _in_order(column: pd.Series, levels: Sequence[Any]) -> pd.Series:
 def _check_by_columns(columns: Sequence[str], data: pd.DataFrame, argument: str) -> None:
     for name in columns:
         if name not in data.columns:
-            raise RequestError(
-                unknown("by", f"name columns of `{argument}`", name, list(data.columns))
-            )
+            rule, available = f"name columns of `{argument}`", list(data.columns)
+            parts = re.findall(r"[^\s~+:*,]+", str(name))
+            if len(parts) > 1 and set(parts) <= set(available):
+                raise RequestError(
+                    f"`by` must {rule}, got {name!r}. Available: {listing(available)}. "
+                    f"Write by={parts!r}."
+                )
+            raise RequestError(unknown("by", rule, name, available))
         missing = int(data[name].isna().sum())
         if missing:
             raise DataError(
@@ -387,8 +428,11 @@ def _check_groups_have_weight(
 def columns_of(by: Any) -> list[str]:
     """Columns of the data that `by` makes groups of."""
     if by is None or isinstance(by, str | list | tuple):
-        return [by] if isinstance(by, str) else list(by or ())
-    return [str(name) for name in as_pandas(by, "by").columns if name != MAPPED]
+        names = [by] if isinstance(by, str) else list(by or ())
+        if not all(isinstance(name, Hashable) for name in names):
+            raise RequestError(f"`by` must be a list of the names of columns, got {by!r}.")
+        return names
+    return [str(name) for name in _table_of(by).columns if name != MAPPED]
 
 
 def warn_of_absent_groups(design: Design, frame: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -406,11 +450,10 @@ def warn_of_absent_groups(design: Design, frame: pd.DataFrame, columns: Sequence
         present = Categorical(name, name, tuple(levels)).codes(column)
         absent = [level for k, level in enumerate(levels) if k not in set(present.tolist())]
         if absent:
-            warnings.warn(
+            warn(
                 f"`frame` has no cells for {listing(absent)} of {name!r}: no estimate is made "
                 f"for them. Add cells for those that you want.",
                 FrameWarning,
-                stacklevel=3,
             )
 
 
@@ -427,9 +470,8 @@ def warn_of_lookalikes(columns: Mapping[str, Iterable[object]], argument: str) -
     for name, levels in columns.items():
         alike = lookalikes(levels)
         if alike:
-            warnings.warn(
+            warn(
                 f"`{argument}` has levels of {name!r} that differ only by {DIFFERENCES}, and "
                 f"count as different: {paired(alike)}. Recode those that are the same.",
                 FrameWarning,
-                skip_file_prefixes=(PACKAGE,),
             )

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mrp.arguments import explained
 from mrp.datasets import AGE, EDUCATION
 from mrp.errors import RequestError
 
@@ -71,6 +72,7 @@ class SimulatedSurvey:
     truth: pd.DataFrame
 
 
+@explained
 def simulate_survey(
     *,
     seed: int = 2020,

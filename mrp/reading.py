@@ -12,7 +12,6 @@ import csv
 import io
 import re
 import shlex
-import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +25,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from mrp.design import Categorical, Design
-from mrp.errors import DataError, FrameWarning, listing
+from mrp.errors import DataError, FrameWarning, listing, warn
 from mrp.files import check_source
 from mrp.frames import as_pandas
 
@@ -413,11 +412,10 @@ def _check_words(column: _Column, others: Sequence[_Column]) -> None:
             f"`--levels {shlex.quote(column.name)}=…`."
         )
     if len(same) == 1 or any(each.among(marks) != marks for each in same):
-        warnings.warn(
+        warn(
             f"`{column.argument}` has {got}: a level like any other. If it means missing, pass "
             f"{option}.",
             FrameWarning,
-            stacklevel=3,
         )
 
 
@@ -478,10 +476,9 @@ def warn_of_number_like(design: Design, argument: str, settled: Collection[str] 
             continue
         odd = [level for level in levels if not re.match(PLAIN, level)]
         reason = f"because of {listing(odd)}" if odd else "because the other file has text there"
-        warnings.warn(
+        warn(
             f"`{argument}` has text in {name!r} that looks like numbers, {reason}: each is a level "
             f"with an effect of its own. If numbers are meant, write plain ones in both files; if "
             f"levels are meant, name them: `--levels {shlex.quote(name)}=…`.",
             FrameWarning,
-            stacklevel=2,
         )

@@ -7,11 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from mrp.design import Block, Design, Term, effect_name, variable_name
+from mrp.design import Block, Design, Term, brackets, effect_name, variable_name
 from mrp.errors import RequestError, closest, listing
 
 ReFormula = Literal[False] | str | None
 """None: all group-specific terms; False: none; or those of a formula such as ``"(1 | state)"``."""
+
+OTHER_WAYS: Mapping[str, str] = {
+    **dict.fromkeys(("NA", "nan", "<NA>", "~0", "~ 0"), " R's NA is False here."),
+    **dict.fromkeys(("NULL", "None", "all"), " R's NULL is None here, without quotes."),
+    **dict.fromkeys(("False", "none"), " Write False without quotes."),
+    "True": " For all of them, leave it out.",
+}
+"""What other people write for all or no group-specific terms, and what to write here."""
 
 
 def restricted(design: Design, re_formula: Literal[False] | str) -> Design:
@@ -61,10 +69,12 @@ def _components(design: Design, blocks: Sequence[Block]) -> set[str]:
 def _wanted(re_formula: str, design: Design) -> Mapping[str, list[str]]:
     """For each grouping factor, the names of the terms asked for; 1 is the intercept."""
     available = brackets(design)
-    if not isinstance(re_formula, str):
+    plain = re_formula.strip() if isinstance(re_formula, str) else re_formula
+    if not isinstance(plain, str) or plain in OTHER_WAYS:
+        instead = OTHER_WAYS.get(plain if isinstance(plain, str) else str(plain), "")
         raise RequestError(
             f"`re_formula` must be None (all group-specific terms), False (none) or a formula, got "
-            f"{re_formula!r}. Available: {listing(available)}."
+            f"{re_formula!r}. Available: {listing(available)}.{instead}"
         )
     wanted: dict[str, list[str]] = {}
     for bracket in _split(re_formula.strip().removeprefix("~"), "+"):
@@ -78,17 +88,6 @@ def _wanted(re_formula: str, design: Design) -> Mapping[str, list[str]]:
             wanted.setdefault(factor, []).extend(_terms(expression))
     _check(wanted, design, available)
     return wanted
-
-
-def brackets(design: Design) -> list[str]:
-    """The group-specific terms, as brackets of a formula."""
-    written = []
-    for block in design.blocks:
-        bar = "|" if block.correlated or len(block.terms) == 1 else "||"
-        names = [effect_name(term) for term in block.terms]
-        names = names if "1" in names else ["0", *names]
-        written.append(f"({' + '.join(names)} {bar} {block.factor})")
-    return written
 
 
 def _sides(bracket: str) -> tuple[str, str]:

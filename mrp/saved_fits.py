@@ -12,7 +12,6 @@ import io
 import json
 import os
 import tempfile
-import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
@@ -23,6 +22,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from mrp.arguments import explained
 from mrp.design import (
     Block,
     Categorical,
@@ -35,7 +35,7 @@ from mrp.design import (
     Plain,
     Term,
 )
-from mrp.errors import PACKAGE, DataError, FitError, FrameWarning, listing
+from mrp.errors import DataError, FitError, FrameWarning, listing, warn
 from mrp.fit import RESPONDENT, Fit
 from mrp.formula import calls
 from mrp.links import Link
@@ -104,6 +104,7 @@ def _as_dataset(fit: Fit, include_survey: bool) -> xr.Dataset:
     return dataset
 
 
+@explained
 def load_fit(path: str | os.PathLike[str]) -> Fit:
     """Read a fit that `Fit.save` wrote.
 
@@ -207,12 +208,11 @@ def _survey_to_parquet(survey: pd.DataFrame) -> tuple[bytes, dict[str, Any]]:
     """The survey without what can't be written, and the levels of categoricals that are codes."""
     left_out = _unwritable(survey)
     if left_out:
-        warnings.warn(
+        warn(
             f"The saved survey lacks what can't be written as parquet, and the formula does not "
             f"use: {listing(left_out)}. Convert it before making the model, for example with "
             f"`astype(str)`, if it is needed after loading.",
             FrameWarning,
-            skip_file_prefixes=(PACKAGE,),
         )
         survey = survey.drop(columns=[name for name in left_out if name != INDEX])
         survey = survey.reset_index(drop=True) if INDEX in left_out else survey

@@ -15,17 +15,15 @@ count as a sign only where
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from mrp.design import Categorical, DesignRows
-from mrp.errors import FrameWarning, listing
+from mrp.errors import FrameWarning, listing, warn
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -40,7 +38,6 @@ PAIRED = 6
 """Columns of which pairs may be areas, at the most."""
 SAMPLED = 10_000
 """Weights that tell to how many decimals all are rounded."""
-HERE = str(Path(__file__).parent)
 
 
 def warn_of_shares(
@@ -72,7 +69,7 @@ def warn_of_shares(
     if across:
         finest = max(across, key=lambda area: len(area.totals))  # the first of several
         said = message(finest, given, frame.iloc[used])
-        warnings.warn(said, FrameWarning, skip_file_prefixes=(HERE,))
+        warn(said, FrameWarning)
 
 
 @dataclass(frozen=True)

@@ -424,13 +424,13 @@ FORMULA = "y ~ income + age + C(wave) + I(1 / income) + (1 | region)"
         (
             lambda d: d.assign(wave=["1", "2", "3", "1"]),
             "`newdata` must have only levels of 'C(wave)' that the survey has, got ['1', '2', '3'] "
-            "in 4 rows. Available: ['1', '2', '3']. The survey has values of type int, `newdata` "
+            "in 4 rows. Available: [1, 2, 3]. The survey has values of type int, `newdata` "
             "of type str: convert one of them.",
         ),
         (
             lambda d: d.assign(wave=[4, 5, 4, 1]),
-            "`newdata` must have only levels of 'C(wave)' that the survey has, got ['4', '5'] in 3 "
-            "rows. Available: ['1', '2', '3']. Recode them, or fit the model on a survey that has "
+            "`newdata` must have only levels of 'C(wave)' that the survey has, got [4, 5] in 3 "
+            "rows. Available: [1, 2, 3]. Recode them, or fit the model on a survey that has "
             "them.",
         ),
     ],

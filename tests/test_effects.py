@@ -237,8 +237,11 @@ def test_unknown_factor_is_named_with_the_closest_one():
         fit_of("crossed factors and interaction, probit").ranef("sate")
 
 
-def test_unknown_kind_is_named_with_the_closest_one():
-    message = "`kind` must say what to list, got 'coef'. Available: ['effects', 'coefficients']."
+def test_unknown_kind_is_refused_in_our_words():
+    message = (
+        "`kind` must say what to list, got 'coef'. Available: ['effects', 'coefficients']. It is "
+        "kind='coefficients'."
+    )
     with raises(RequestError, message):
         fit_of("correlated slopes, logit").ranef(kind="coef")
 

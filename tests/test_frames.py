@@ -1,5 +1,6 @@
 """The contract between survey and frame: tables, levels, weights and groups."""
 
+import re
 import warnings
 from functools import cache
 
@@ -441,25 +442,122 @@ def test_an_index_named_like_a_column_does_not_matter(index, tmp_path):
         pd.testing.assert_frame_equal(*checks)
 
 
+READ = "Read files with pandas.read_csv or read_parquet."
+PART = "One row of a table is `table.iloc[[0]]`, one column `table[['x']]`."
+
+
 @pytest.mark.parametrize(
-    ("table", "kind"),
+    ("table", "kind", "instead"),
     [
-        ({"age": ["old"]}, "dict"),
-        ([1, 2], "list"),
-        ("frame.csv", "str"),
-        (None, "NoneType"),
-        (np.ones((2, 2)), "ndarray"),
-        (pd.Series([1.0]), "Series"),
-        (pl.Series([1.0]), "Series"),
+        ({"age": ["old"]}, "dict", "Write `pandas.DataFrame(frame)`."),
+        ([1, 2], "list", "Write `pandas.DataFrame(frame)`."),
+        ("frame.csv", "str", READ),
+        (None, "NoneType", READ),
+        (np.ones((2, 2)), "ndarray", "Write `pandas.DataFrame(frame, columns=[…])`."),
+        (pd.Series([1.0]), "Series", PART),
+        (FRAME.iloc[0], "Series", PART),
+        (pl.Series([1.0]), "Series", READ),
+        (mrp.datagrid, "function", "Call it first, and pass what it returns."),
     ],
 )
-def test_something_that_is_no_table_is_refused(table, kind):
-    message = (
-        f"`frame` must be a table (pandas, polars or pyarrow), got {kind}. "
-        f"Read files with pandas.read_csv or read_parquet."
-    )
+def test_something_that_is_no_table_is_refused(table, kind, instead):
+    message = f"`frame` must be a table (pandas, polars or pyarrow), got {kind}. {instead}"
     with raises(DataError, message):
         as_pandas(table, "frame")
+
+
+COUNTED = ["age", "x", "gender", "state"]
+
+
+@cache
+def counted_fit():
+    return fake_fit("y ~ age + x + gender + (1 | state)", SURVEY, family="bernoulli", draws=5)
+
+
+IN_INDEX = {
+    "groupby().size()": lambda: FRAME.groupby(COUNTED, observed=True).size(),
+    "value_counts()": lambda: FRAME[COUNTED].value_counts(),
+    "groupby()[n].sum()": lambda: FRAME.groupby(COUNTED, observed=True)["n"].sum(),
+    "stacked": lambda: FRAME.pivot_table(
+        index=COUNTED[:3], columns="state", values="n", aggfunc="sum", observed=True, fill_value=0
+    ).stack(),
+    "one column": lambda: FRAME["state"].value_counts(),
+}
+
+
+def advised(message):
+    """The Python text in backquotes that a message ends with."""
+    return re.findall(r"`([^`]*)`", message)[-1]
+
+
+@pytest.mark.parametrize("way", IN_INDEX)
+def test_counts_in_a_series_are_told_how_to_be_a_table(way):
+    counts = IN_INDEX[way]()
+    message = (
+        "`frame` must be a table (pandas, polars or pyarrow), got Series. Its columns are in the "
+        "index: write `frame.reset_index(name='n')`."
+    )
+    with raises(DataError, message):
+        mrp.poststratify(counted_fit(), counts, wts="n")
+    table = eval(advised(message), {"frame": counts})
+    assert set(table.columns) == {*counts.index.names, "n"}
+    if way != "one column":
+        assert len(mrp.poststratify(counted_fit(), table, by="state", wts="n")) == 5
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda: FRAME.groupby(COUNTED, observed=True).agg(n=("n", "sum")),
+        lambda: FRAME.set_index(COUNTED)[["n"]],
+        lambda: FRAME[[*COUNTED, "n"]].pivot_table("n", COUNTED, observed=True),
+    ],
+)
+def test_columns_in_the_index_are_told_how_to_get_out(way):
+    table = way()
+    message = (
+        f"`frame` must have every column that the formula uses, lacks ['age', 'x', 'gender', "
+        f"'state']. Available: ['n']. {COUNTED} are in the index: write `frame.reset_index()`."
+    )
+    with raises(DataError, message):
+        mrp.poststratify(counted_fit(), table, wts="n")
+    table = eval(advised(message), {"frame": table})
+    assert len(mrp.poststratify(counted_fit(), table, by="state", wts="n")) == 5
+
+
+WIDE = {
+    "crosstab": (
+        lambda: pd.crosstab([FRAME[name] for name in COUNTED[:3]], FRAME["state"]),
+        "frame.reset_index().melt(id_vars=['age', 'x', 'gender'], var_name='state', "
+        "value_name='n')",
+    ),
+    "crosstab, index reset": (
+        lambda: pd.crosstab([FRAME[n] for n in COUNTED[:3]], FRAME["state"]).reset_index(),
+        "frame.melt(id_vars=['age', 'x', 'gender'], var_name='state', value_name='n')",
+    ),
+    "from a file": (
+        lambda: pd.DataFrame(
+            pd.crosstab([FRAME[n] for n in COUNTED[:3]], FRAME["state"]).reset_index().to_numpy(),
+            columns=["age", "x", "gender", *STATES],
+        ).astype({"x": float, **dict.fromkeys(STATES, int)}),
+        "frame.melt(id_vars=['age', 'x', 'gender'], var_name='state', value_name='n')",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WIDE)
+def test_values_in_names_of_columns_are_told_how_to_be_rows(way):
+    make, code = WIDE[way]
+    table = make()
+    with pytest.raises(DataError) as refused:
+        mrp.poststratify(counted_fit(), table, wts="n")
+    ends = f"Values of 'state' are names of columns: write `{code}`."
+    assert str(refused.value).endswith(f". {ends}")
+    long = eval(code, {"frame": table})
+    found = mrp.poststratify(counted_fit(), long, by="state", wts="n")
+    expected = FRAME.groupby(COUNTED, observed=True).size().reset_index(name="n")
+    wanted = mrp.poststratify(counted_fit(), expected, by="state", wts="n")
+    np.testing.assert_allclose(found.draws, wanted.draws, rtol=1e-12)
 
 
 @pytest.mark.parametrize("library", ["pandas", "pyarrow"])
@@ -549,7 +647,7 @@ def test_levels_that_are_numbers_in_one_table_and_text_in_the_other_are_said_to_
     of_district = fake_fit("y ~ C(district)", SURVEY, family="bernoulli")
     message = (
         "`newdata` must have only levels of 'C(district)' that the survey has, got ['1', '2', "
-        "'3'] in 3 rows. Available: ['1', '2', '3']. The survey has values of type int, `newdata` "
+        "'3'] in 3 rows. Available: [1, 2, 3]. The survey has values of type int, `newdata` "
         "of type str: convert one of them."
     )
     with raises(DataError, message):
@@ -624,7 +722,7 @@ def test_new_group_of_a_nested_factor_is_named_by_all_its_parts():
     data = pd.DataFrame({"state": ["AL", "CA"], "district": [9, 1]})
     message = (
         "`newdata` must have only groups of 'state:district' that the survey has, got ['AL:9'] (1 "
-        "rows, 50.0% of the weight). Did you mean 'AL:1'? Say how to draw new groups: "
+        "rows, 50.0% of the weight). Say how to draw new groups: "
         "new_levels='gaussian' (from the fitted group distribution), 'uncertainty' or "
         "'old_levels'."
     )
@@ -933,14 +1031,59 @@ def test_group_of_a_table_without_weight_is_refused():
         poststratified(frame(n=weights), by=REGIONS)
 
 
-@pytest.mark.parametrize("by", [3, True, {"state": "by"}])
-def test_groups_that_are_neither_columns_nor_a_table_are_refused(by):
+AVERAGES = (
+    "Leave it out: verbs whose names begin with `avg_` then average over all rows, the others "
+    "don't average."
+)
+
+
+@pytest.mark.parametrize(
+    ("by", "got", "instead"),
+    [
+        (3, "3", "Name the columns."),
+        (len, "builtin_function_or_method", "Name the columns."),
+        (True, "True", AVERAGES),
+        (False, "False", AVERAGES),
+        (np.True_, "True", AVERAGES),
+        (np.array(["state", "age"]), "ndarray", "Write by=['state', 'age']."),
+        (np.array("state"), "ndarray", "Write by=['state']."),
+        (pd.Index(["state"]), "Index", "Write by=['state']."),
+        (pd.Series(["state", "age"]), "Series", "Write by=['state', 'age']."),
+        (FRAME["state"], "Series", "Write by=['state']."),
+        ({"state", "age"}, "set", "Write by=['age', 'state']."),
+        (
+            {"state": "by"},
+            "dict",
+            "Make a table of values and labels: `pandas.DataFrame({…, 'by': […]})`.",
+        ),
+    ],
+)
+def test_groups_that_are_neither_columns_nor_a_table_are_refused(by, got, instead):
     message = (
-        f"`by` must be a table (pandas, polars or pyarrow), got {type(by).__name__}. "
-        f"Read files with pandas.read_csv or read_parquet."
+        f"`by` must be the name of a column, a list of names, or a table that maps values to "
+        f"groups, got {got}. {instead}"
     )
-    with raises(DataError, message):
+    for verb in (mrp.avg_predictions, mrp.predictions, mrp.avg_comparisons, mrp.avg_slopes):
+        with raises(RequestError, message):
+            verb(fit(), newdata=frame(), by=by)
+    with raises(RequestError, message):
         poststratified(frame(), by=by)
+
+
+@pytest.mark.parametrize("by", ["state + age", "state, age", "~ state + age", "state:age"])
+def test_groups_written_as_a_formula_are_told_to_be_a_list(by):
+    message = (
+        f"`by` must name columns of `frame`, got {by!r}. Available: ['age', 'x', 'gender', "
+        f"'state', 'district', 'n', 'region']. Write by=['state', 'age']."
+    )
+    with raises(RequestError, message):
+        poststratified(frame(), by=by)
+
+
+def test_groups_in_a_list_in_a_list_are_refused():
+    for verb in (mrp.avg_predictions, mrp.predictions, mrp.avg_comparisons):
+        with raises(RequestError, "`by` must be a list of the names of columns, got [['age']]."):
+            verb(fit(), by=[["age"]])
 
 
 # --- cells that are not there ---------------------------------------------------------------------
@@ -1145,3 +1288,130 @@ def test_full_message_pattern_matches_nothing_more():
     assert exactly("a.b") != exactly("a.b ")
     with pytest.raises(AssertionError), raises(ValueError, "a"):
         raise ValueError("ab")
+
+
+# --- frames without a grouping column -------------------------------------------------------------
+
+POLLS = SURVEY.assign(
+    poll=[f"poll {k % 7}" for k in range(len(SURVEY))],
+    interviewer=[k % 11 for k in range(len(SURVEY))],
+)
+LEAST = "The first has the least uncertainty, as it is of these groups alone, the last the most."
+WITHOUT = {
+    "a poll": (
+        "y ~ age + (1 | state) + (1 + x | poll)",
+        ["poll"],
+        "frame.merge(fit.survey[['poll']].value_counts(normalize=True).reset_index(), how='cross')",
+        "re_formula='(1 | state)'",
+        "frame.assign(poll='new')",
+        "new_levels={'poll': ['new']}",
+    ),
+    "an interviewer with a number, and a poll": (
+        "y ~ age + (1 | poll) + (x || state) + (1 | interviewer)",
+        ["poll", "interviewer"],
+        "frame.merge(fit.survey[['poll', 'interviewer']].value_counts(normalize=True)"
+        ".reset_index(), how='cross')",
+        "re_formula='(1 + x || state)'",
+        "frame.assign(poll='new', interviewer=11)",
+        "new_levels={'poll': ['new'], 'interviewer': [11]}",
+    ),
+    "the only factor": (
+        "y ~ age + (1 | poll)",
+        ["poll"],
+        "frame.merge(fit.survey[['poll']].value_counts(normalize=True).reset_index(), how='cross')",
+        "re_formula=False",
+        "frame.assign(poll='new')",
+        "new_levels={'poll': ['new']}",
+    ),
+    "a part of a nested factor": (
+        "y ~ age + (1 | state / district)",
+        ["district"],
+        "frame.merge(fit.survey.groupby(['state'])[['district']].value_counts(normalize=True)"
+        ".reset_index(), how='left', on=['state'])",
+        "re_formula='(1 | state)'",
+        "frame.assign(district=4)",
+        "new_levels={'district': [4]}",
+    ),
+}
+CELLS = FRAME[["age", "x", "state", "region", "n"]]
+
+
+@cache
+def nuisance_fit(name):
+    return fake_fit(WITHOUT[name][0], POLLS, family="bernoulli", draws=5)
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_frame_without_a_grouping_column_is_told_three_ways(name):
+    _, lacks, merged, left_out, assigned, drawn = WITHOUT[name]
+    with pytest.raises(DataError) as refused:
+        mrp.poststratify(nuisance_fit(name), CELLS, wts="n")
+    assert str(refused.value) == (
+        f"`frame` must have every column that the formula uses, lacks {lacks}. Available: "
+        f"['age', 'x', 'state', 'region', 'n']. Only groups are made of {lacks}. Average over "
+        f"those of the survey: `{merged}`, with weights times its 'proportion'; or count their "
+        f"effects as zero: `{left_out}`; or draw a new group: `{assigned}` and `{drawn}`. {LEAST}"
+    )
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_average_over_the_surveys_groups_is_what_the_message_says(name):
+    fitted, merged = nuisance_fit(name), WITHOUT[name][2]
+    cells = eval(merged, {"frame": CELLS, "fit": fitted})
+    np.testing.assert_allclose(
+        cells.groupby(list(CELLS.columns), observed=True)["proportion"].sum(),
+        CELLS.groupby(list(CELLS.columns), observed=True).size(),
+        rtol=1e-12,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # nothing looks like shares within the groups
+        wts = (cells["n"] * cells["proportion"]).to_numpy()
+        found = mrp.poststratify(fitted, cells, by="state", wts=wts)
+    assert len(found) == 5
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_leaving_the_groups_out_is_what_the_message_says(name):
+    options = eval(f"dict({WITHOUT[name][3]})")
+    assert len(mrp.poststratify(nuisance_fit(name), CELLS, by="state", wts="n", **options)) == 5
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_group_that_the_message_draws_is_new(name):
+    cells = eval(WITHOUT[name][4], {"frame": CELLS})
+    fitted = nuisance_fit(name)
+    found = mrp.poststratify(fitted, cells, by="state", wts="n", new_levels="gaussian", seed=1)
+    assert len(found) == 5
+    with pytest.raises(DataError, match="must have only groups of"):
+        mrp.poststratify(fitted, cells, by="state", wts="n")
+
+
+@pytest.mark.xfail(reason="new_levels takes no mapping yet", raises=RequestError)
+@pytest.mark.parametrize("name", WITHOUT)
+def test_new_group_may_be_named_as_the_message_says(name):
+    cells = eval(WITHOUT[name][4], {"frame": CELLS})
+    options = eval(f"dict({WITHOUT[name][5]})")
+    fitted = nuisance_fit(name)
+    found = mrp.poststratify(fitted, cells, by="state", wts="n", seed=1, **options)
+    assert len(found) == 5
+
+
+def test_column_that_a_population_level_term_has_too_can_not_be_left_out():
+    fitted = fake_fit("y ~ poll + (1 | state) + (1 | poll)", POLLS, family="bernoulli", draws=2)
+    message = (
+        "`frame` must have every column that the formula uses, lacks ['poll']. Available: ['age', "
+        "'x', 'state', 'region', 'n']."
+    )
+    with raises(DataError, message):
+        mrp.poststratify(fitted, CELLS, wts="n")
+
+
+def test_column_that_the_formula_uses_is_not_taken_for_another():
+    fitted = fake_fit("y ~ state2 + (1 | state)", POLLS.assign(state2=POLLS["x"]),
+                      family="bernoulli", draws=2)  # fmt: skip
+    message = (
+        "`frame` must have every column that the formula uses, lacks ['state2']. Available: "
+        "['age', 'x', 'state', 'region', 'n']."
+    )
+    with raises(DataError, message):
+        mrp.poststratify(fitted, CELLS, wts="n")

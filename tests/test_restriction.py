@@ -8,8 +8,9 @@ import pytest
 import xarray as xr
 
 import mrp
+from mrp.design import brackets
 from mrp.errors import DataError, RequestError
-from mrp.restriction import brackets, restricted
+from mrp.restriction import restricted
 from mrp.testing import fake_fit
 from tests import loops
 from tests.cases import CASES, FRAME, SURVEY, fit_of
@@ -167,7 +168,12 @@ def test_columns_of_terms_left_out_are_not_needed(name, re_formula, unused):
 def test_columns_of_terms_that_stay_are_needed():
     message = (
         "`newdata` must have every column that the formula uses, lacks ['state']. Available: "
-        "['age', 'education', 'military', 'gender']."
+        "['age', 'education', 'military', 'gender']. Only groups are made of ['state']. Average "
+        "over those of the survey: `newdata.merge(fit.survey[['state']].value_counts("
+        "normalize=True).reset_index(), how='cross')`, with weights times its 'proportion'; or "
+        "count their effects as zero: `re_formula=False`; or draw a new group: "
+        "`newdata.assign(state='new')` and `new_levels={'state': ['new']}`. The first has the "
+        "least uncertainty, as it is of these groups alone, the last the most."
     )
     data = FRAME[["age", "education", "military", "gender"]]
     assert len(mrp.predictions(fit_of(SLOPES), newdata=data, re_formula=False)) == len(FRAME)
@@ -289,7 +295,7 @@ def test_formula_that_is_no_sum_of_brackets_is_refused(re_formula):
         mrp.predictions(fit_of(SLOPES), re_formula=re_formula)
 
 
-@pytest.mark.parametrize("re_formula", [True, 0, 1.5, ["(1 | state)"]])
+@pytest.mark.parametrize("re_formula", [0, 1.5, ["(1 | state)"]])
 def test_something_that_is_no_formula_is_refused(re_formula):
     message = (
         f"`re_formula` must be None (all group-specific terms), False (none) or a formula, got "
@@ -311,3 +317,25 @@ def test_second_bracket_of_a_factor_keeps_its_own_correlations_for_new_groups():
     np.testing.assert_array_equal(
         found.draws.values, mrp.predictions(alone, **options, seed=1).draws.values
     )
+
+
+@pytest.mark.parametrize(
+    ("re_formula", "said"),
+    [
+        ("NA", "R's NA is False here."),
+        (np.nan, "R's NA is False here."),
+        (pd.NA, "R's NA is False here."),
+        ("~0", "R's NA is False here."),
+        ("NULL", "R's NULL is None here, without quotes."),
+        ("None", "R's NULL is None here, without quotes."),
+        ("False", "Write False without quotes."),
+        (True, "For all of them, leave it out."),
+    ],
+)
+def test_what_others_write_for_all_terms_or_none_is_said_in_our_words(re_formula, said):
+    message = (
+        f"`re_formula` must be None (all group-specific terms), False (none) or a formula, got "
+        f"{re_formula!r}. Available: {AVAILABLE[SLOPES]}. {said}"
+    )
+    with raises(RequestError, message):
+        mrp.predictions(fit_of(SLOPES), re_formula=re_formula)

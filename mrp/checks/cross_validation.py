@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import xarray as xr
 from arviz_stats.base import array_stats
@@ -12,7 +10,7 @@ from numpy.typing import NDArray
 
 from mrp.checks.convergence import relative_efficiency
 from mrp.checks.parameters import of_model
-from mrp.errors import RequestError
+from mrp.errors import RequestError, warn
 from mrp.fit import RESPONDENT, Fit
 from mrp.likelihood import Pointwise, observed_of, pointwise
 from mrp.prediction import blocks
@@ -94,12 +92,11 @@ def _of_respondents(values: Floats, name: str) -> xr.DataArray:
 def _warn_of_large_k(k: Floats, good: float, rows: str) -> None:
     bad = int((k > good).sum())
     if bad:
-        warnings.warn(
+        warn(
             f"Pareto k is over {good:.2f} for {bad} of {len(k)} {rows} (up to {k.max():.2f}): the "
             f"draws say little of how the model does without them, and `elpd` can't be relied on. "
             f"See `pareto_k` for which. {_advice(float(k.max()))}",
             UserWarning,
-            stacklevel=4,  # whoever called Fit.loo
         )
 
 

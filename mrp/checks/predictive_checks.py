@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mrp.arguments import explained
 from mrp.design import unique_rows
 from mrp.estimands.context import By, Context, check_by, context
 from mrp.fit import Fit, check_fit
@@ -37,6 +38,7 @@ counts up to 9e18 only.
 """
 
 
+@explained
 def pp_check(
     fit: Fit, *, by: By | None = None, wts: Weights | None = None, seed: int | None = None
 ) -> Estimates:

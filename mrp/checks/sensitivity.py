@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from mrp.arguments import explained
 from mrp.checks.cross_validation import check_draws
 from mrp.checks.parameters import dims_with_prior, with_prior
 from mrp.errors import FitError, RequestError, listing, unknown
@@ -28,6 +29,7 @@ PRIOR, CONFLICT = "potential strong prior / weak likelihood", "potential prior-d
 """What sensitivity to the prior, without and with sensitivity to the data, may mean."""
 
 
+@explained
 def sensitivity(
     fit: Fit,
     estimates: Estimates,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
-from mrp.design import Categorical
-from mrp.errors import DataError, RequestError, listing, unknown
+from mrp.design import Categorical, Design, Numeric
+from mrp.errors import DataError, RequestError, listing, unknown, written
 from mrp.estimands.contrasts import Formula
 from mrp.fit import Fit
 from mrp.formula.calls import plain
@@ -111,26 +112,71 @@ def requests_of(fit: Fit, variables: Variables | None) -> dict[str, Any]:
         return dict.fromkeys(_population_columns(fit))
     if isinstance(variables, str):
         variables = [variables]
-    named = variables if isinstance(variables, Mapping | Sequence) else ()
-    requests = dict(named) if isinstance(named, Mapping) else dict.fromkeys(named)
-    if not requests:
+    known = isinstance(variables, Mapping | Sequence | np.ndarray | pd.Index)
+    named = list(variables) if known else []
+    if not named:
         raise RequestError(
             f"`variables` must name at least one column of the formula, got {variables!r}. "
             f"Available: {listing(columns)}."
         )
-    for name in requests:
+    for name in named:
         if name not in columns:
             raise RequestError(unknown("variables", "name columns of the formula", name, columns))
-    return requests
+    said = variables if isinstance(variables, Mapping) else dict.fromkeys(named)
+    return {str(name): said[name] for name in named}
+
+
+def values_in(argument: str, name: str, asked: Any) -> list[Any]:
+    """Different values asked of a column: one, or several in their order; text is one.
+
+    Parameters
+    ----------
+    argument
+        What the user asked with; the message begins with it.
+    name
+        The column.
+    asked
+        A value, or several.
+    """
+    if isinstance(asked, np.ndarray) and asked.ndim == 0:
+        asked = asked.item()
+    single = isinstance(asked, str) or not isinstance(asked, Iterable)
+    values = [asked] if single else list(asked)
+    if not all(isinstance(value, Hashable) for value in values):
+        raise RequestError(
+            f"`{argument}` must give {name!r} a value or a list of values, got {asked!r}."
+        )
+    if not values:
+        raise RequestError(f"`{argument}` must give {name!r} at least one value, got none.")
+    return list(dict.fromkeys(values))
+
+
+def as_levels(values: Sequence[Any], levels: Sequence[Any] | None) -> list[Any]:
+    """Values with each that equals a level as that level: 1 is True, and 2018.0 is 2018."""
+    known = {level: level for level in levels or ()}
+    return [known.get(value, value) for value in values]
+
+
+def check_numbers(design: Design, argument: str, name: str, values: Sequence[Any]) -> None:
+    """Raise if a column that the formula takes as a number is given something else."""
+    if not any(isinstance(c, Numeric) and c.source == name for c in design.components.values()):
+        return
+    for value in values:
+        if not (_is_number(value) or isinstance(value, bool | np.bool_)):
+            quotes = " Write numbers without quotes." if isinstance(value, str) else ""
+            raise RequestError(
+                f"`{argument}` must give {name!r}, which is a number, finite numbers, got "
+                f"{written(value)}.{quotes}"
+            )
 
 
 def levels_in(fit: Fit, name: str) -> tuple[Any, ...] | None:
     """Levels among which a column changes; None for a number, whatever the formula makes of it."""
     # other calls make levels that aren't the column's values, as a cut does
-    as_levels = re.compile(rf"[CST]\({re.escape(name)}(, .*)?\)")
+    of_column = re.compile(rf"[CST]\({re.escape(name)}(, .*)?\)")
     for component in fit.design.components.values():
         source = plain(component.source)
-        if isinstance(component, Categorical) and (source == name or as_levels.fullmatch(source)):
+        if isinstance(component, Categorical) and (source == name or of_column.fullmatch(source)):
             return component.levels
     if fit.survey is None or pd.api.types.is_numeric_dtype(fit.survey[name].dtype):
         return None
@@ -142,9 +188,7 @@ def _population_columns(fit: Fit) -> list[str]:
     """Columns of the population-level terms, in the order of the formula."""
     design = fit.design
     coded = {coding.component for term in design.terms for coding in term.codings}
-    used: set[str] = set()
-    for name in coded:
-        used |= set(design.columns_of(design.components[name]))
+    used = {column for name in coded for column in design.columns_of(design.components[name])}
     if not used:
         raise RequestError(
             "`variables` must be given where no population-level term has a column. "
@@ -169,10 +213,12 @@ def _level_pairs(name: str, levels: Sequence[Any], contrast: Any) -> list[Pair]:
             )
         chosen = _chosen_levels(name, levels, contrast or "reference")
     else:
-        chosen = [_two(name, contrast, f"one of {listing(get_args(LevelContrast))} or a pair")]
-        for level in chosen[0]:
+        pair = _two(name, contrast, f"one of {listing(get_args(LevelContrast))} or a pair")
+        for level in pair:
             if level not in levels:
                 raise RequestError(unknown("variables", f"name levels of {name!r}", level, levels))
+        lo, hi = as_levels(pair, levels)
+        chosen = [(lo, hi)]
     return [Pair(name, fixed(hi), fixed(lo)) for lo, hi in chosen]
 
 
@@ -180,7 +226,9 @@ def _chosen_levels(name: str, levels: Sequence[Any], contrast: str) -> list[tupl
     """Pairs (lo, hi) of levels."""
     if contrast not in get_args(LevelContrast):
         rule = f"say how to compare levels of {name!r}"
-        raise RequestError(unknown("variables", rule, contrast, get_args(LevelContrast)))
+        known = get_args(LevelContrast)
+        pair = "Two levels are compared as [lo, hi]." if contrast in map(str, levels) else ""
+        raise RequestError(unknown("variables", rule, contrast, known, pair))
     pairwise = list(itertools.combinations(levels, 2))
     by_name: Mapping[str, list[tuple[Any, Any]]] = {
         "reference": [(levels[0], level) for level in levels[1:]],
@@ -228,7 +276,8 @@ def _spread_pair(fit: Fit, name: str, contrast: str) -> Pair:
     """Two values that the survey's column says are so far apart."""
     if contrast not in get_args(NumberContrast):
         rule = f"say how to change the number {name!r}"
-        raise RequestError(unknown("variables", rule, contrast, get_args(NumberContrast)))
+        known, instead = get_args(NumberContrast), _for_a_number(contrast, name)
+        raise RequestError(unknown("variables", rule, contrast, known, instead))
     column = _column(fit, name, "its values", f"{{{name!r}: [lo, hi]}} with two numbers")
     if contrast in ("sd", "2sd"):
         half = (0.5 if contrast == "sd" else 1.0) * float(column.std())
@@ -239,6 +288,13 @@ def _spread_pair(fit: Fit, name: str, contrast: str) -> Pair:
     else:
         names, hi, lo = ("Max", "Min"), column.max(), column.min()
     return Pair(name, Value(names[0], lambda x: hi), Value(names[1], lambda x: lo))
+
+
+def _for_a_number(contrast: str, name: str) -> str:
+    """The next step for text that says nothing of a number."""
+    if contrast in get_args(LevelContrast):
+        return f"To compare its values as levels, write C({name}) in the formula."
+    return "Write numbers without quotes." if re.fullmatch(r"[-+.\d]+", contrast) else ""
 
 
 def _function_pair(name: str, function: Callable[[pd.Series], Any]) -> Pair:
@@ -269,12 +325,9 @@ def _values(fit: Fit, name: str, asked: Any) -> list[Any]:
             return [0, 1]
         quantiles = np.quantile(column.to_numpy(float), [0, 0.25, 0.5, 0.75, 1])
         return list(dict.fromkeys(float(value) for value in quantiles))
-    if isinstance(asked, str) or not isinstance(asked, Iterable):
-        return [asked]
-    values = list(dict.fromkeys(asked))
-    if not values:
-        raise RequestError(f"`variables` must give {name!r} at least one value, got none.")
-    return values
+    values = values_in("variables", name, asked)
+    check_numbers(fit.design, "variables", name, values)
+    return list(dict.fromkeys(as_levels(values, levels)))
 
 
 def _column(fit: Fit, name: str, tells: str, instead: str) -> pd.Series:
@@ -292,7 +345,9 @@ def _is_binary(column: pd.Series) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    """Whether this is a number, and finite."""
+    known = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return known and math.isfinite(value)
 
 
 def _two(name: str, contrast: Any, expected: str) -> tuple[Any, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrp.errors import RequestError, unknown
-from mrp.functions import check_defined, numbers
+from mrp.returned import check_defined, numbers
 
 Floats = NDArray[np.float64]
 Function = Callable[[Floats, Floats], Any]

@@ -8,7 +8,7 @@ before any of it is made.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from itertools import product
 from typing import Any, Literal, get_args
@@ -17,8 +17,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mrp.arguments import explained
 from mrp.design import Categorical, Design, Factor
 from mrp.errors import DataError, RequestError, listing, unknown
+from mrp.estimands.changes import as_levels, check_numbers, values_in
 from mrp.fit import Fit
 
 GridType = Literal["mean_or_mode", "balanced", "counterfactual"]
@@ -36,6 +38,7 @@ PERSON = "rowidcf"
 """Column of counterfactual grids with the position of the survey's row."""
 
 
+@explained
 def datagrid(
     fit: Fit, /, *, grid_type: GridType = "mean_or_mode", **values: Values
 ) -> pd.DataFrame:
@@ -100,7 +103,7 @@ def datagrid(
     """
     survey = survey_of(fit, "`datagrid` can't tell what is typical", "Make the table yourself")
     _check_grid_type(grid_type, survey)
-    asked = _values_asked(values, survey)
+    asked = _values_asked(fit.design, values, survey)
     if grid_type == "counterfactual":
         grid = _counterfactual(survey, asked)
     elif grid_type == "balanced":
@@ -131,9 +134,9 @@ def newdata_of(fit: Fit, newdata: Any) -> Any:
     if newdata == "median":
         survey = survey_of(fit, "`newdata` can't tell what is typical", "Make the table yourself")
         return _central(fit.design, survey, {}, np.median)
-    raise RequestError(
-        unknown("newdata", "be a table or the name of a grid", newdata, get_args(NamedGrid))
-    )
+    rule = "be a table or the name of a grid"
+    files = "Read files with pandas.read_csv or read_parquet." if "." in newdata else ""
+    raise RequestError(unknown("newdata", rule, newdata, get_args(NamedGrid), files))
 
 
 def survey_of(fit: Fit, lack: str, instead: str) -> pd.DataFrame:
@@ -194,26 +197,26 @@ def _check_grid_type(grid_type: str, survey: pd.DataFrame) -> None:
         )
 
 
-def _values_asked(values: Mapping[str, Values], survey: pd.DataFrame) -> dict[str, list[Any]]:
+def _values_asked(
+    design: Design, values: Mapping[str, Values], survey: pd.DataFrame
+) -> dict[str, list[Any]]:
     """Different values asked of each column, in order."""
     for name in values:
         if name not in survey.columns:
             raise RequestError(
                 unknown("datagrid", "be given columns of the survey", name, list(survey.columns))
             )
-    asked = {name: _asked(value, survey[name]) for name, value in values.items()}
-    for name, column in asked.items():
-        if not column:
-            raise RequestError(f"`datagrid` must get at least one value of {name!r}, got none.")
-    return asked
+    return {name: _asked(design, value, survey[name]) for name, value in values.items()}
 
 
-def _asked(value: Values, column: pd.Series) -> list[Any]:
+def _asked(design: Design, value: Values, column: pd.Series) -> list[Any]:
+    name = str(column.name)
     if isinstance(value, Callable):  # type: ignore[arg-type]
         value = value(column)
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        return [value]
-    return list(dict.fromkeys(value))
+    values = values_in("datagrid", name, value)
+    check_numbers(design, "datagrid", name, values)
+    levels = levels_of(design, name) if _is_levels(design, column) else None
+    return list(dict.fromkeys(as_levels(values, levels)))
 
 
 # --- the grids ------------------------------------------------------------------------------------

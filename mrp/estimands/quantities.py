@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from mrp.errors import RequestError
 from mrp.estimands.contrasts import Formula, SlopeFormula
-from mrp.functions import check_defined, numbers
 from mrp.prediction import RowDraws
+from mrp.returned import check_defined, numbers
 
 Floats = NDArray[np.float64]
 Keys = list[NDArray[np.int64]]

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mrp.arguments import explained
 from mrp.design import Categorical, Design
 from mrp.errors import DataError, RequestError
 from mrp.estimands.changes import Pair, Value, Variables, levels_in, pairs_of, requests_of
@@ -38,6 +39,7 @@ AFFINE = ("center", "scale", "standardize", "offset")
 """Calls that shift and scale a column, or leave it as it is."""
 
 
+@explained
 def slopes(
     fit: Fit,
     *,
@@ -111,6 +113,7 @@ def slopes(
     )
 
 
+@explained
 def avg_slopes(
     fit: Fit,
     *,

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mrp.arguments import explained
 from mrp.errors import RequestError, listing
 from mrp.estimands.changes import Pair, Setting, Variables, crossed, pairs_of
 from mrp.estimands.context import (
@@ -42,6 +43,7 @@ PAIR = ("term", "contrast")
 """Columns that label a contrast."""
 
 
+@explained
 def predictions(
     fit: Fit,
     *,
@@ -137,6 +139,7 @@ def predictions(
     )
 
 
+@explained
 def avg_predictions(
     fit: Fit,
     *,
@@ -194,6 +197,7 @@ def avg_predictions(
     return _averaged_predictions(asked, variables, by, "avg_predictions")
 
 
+@explained
 def poststratify(
     fit: Fit,
     frame: Any,
@@ -274,6 +278,7 @@ def poststratify(
     return result
 
 
+@explained
 def comparisons(
     fit: Fit,
     *,
@@ -351,6 +356,7 @@ def comparisons(
     )
 
 
+@explained
 def avg_comparisons(
     fit: Fit,
     *,

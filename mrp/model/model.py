@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from xarray import DataTree
 
+from mrp.arguments import explained
 from mrp.checks.diagnostics import measure
 from mrp.design import Categorical, Design
 from mrp.errors import FormulaError, RequestError, unknown
@@ -47,6 +48,7 @@ _BUILT = ("pymc", "bambi", "_packed")
 """What a model builds when it is asked for, of its outcome and priors."""
 
 
+@explained
 class Model:
     """A multilevel regression model.
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from mrp.arguments import explained
 from mrp.errors import PriorError, unknown
 from mrp.levels import THRESHOLD
 from mrp.model.distributions import Prior, parse, written
@@ -55,6 +56,7 @@ class PriorChoices:
         return "\n".join(["Priors:", *lines, f"  otherwise the defaults of {self.defaults}"])
 
 
+@explained
 def priors(
     *,
     defaults: Defaults = "bambi",

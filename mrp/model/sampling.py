@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from mrp.checks.diagnostics import judge
 from mrp.errors import (
-    PACKAGE,
     EngineWarning,
     FitError,
     MRPError,
@@ -25,6 +24,7 @@ from mrp.errors import (
     SamplingInterrupted,
     SamplingWarning,
     is_whole,
+    warn,
     warn_once,
 )
 
@@ -206,11 +206,10 @@ def _tidy(
     lengths = stats["logp"].notnull().sum("draw").to_numpy()
     if (lengths < draws).any():
         kept, count = _kept(lengths)
-        warnings.warn(
+        warn(
             f"Sampling was interrupted: {count} of {draws} draws of {len(kept)} of {len(lengths)} "
             f"chains are kept.",
             SamplingWarning,
-            skip_file_prefixes=(PACKAGE,),
         )
         there = {"chain": kept, "draw": slice(count)}
         numbers = {"chain": np.arange(len(kept))}
@@ -269,12 +268,11 @@ def complaints(report: Mapping[str, Any], chains: int) -> list[str]:
 
 def warn_if_separated(label: str, named: str) -> None:
     """Warn that a coefficient's likelihood has no maximum and its prior no end."""
-    warnings.warn(
+    warn(
         f"The coefficient of {label} may have no end: the outcome is separated by it, and its "
         f"prior does not hold it. Give it a proper one, such as "
         f"priors={{'defaults': 'brms', {named!r}: 'normal(0, 2.5)'}}.",
         SamplingWarning,
-        skip_file_prefixes=(PACKAGE,),
     )
 
 
@@ -283,9 +281,8 @@ def warn_if_bad(report: Mapping[str, Any], chains: int) -> None:
     said = complaints(report, chains)
     if said:
         advice = [check.advice for check in judge(report, chains) if check.ok is False]
-        warnings.warn(
+        warn(
             f"The draws may not represent the posterior: {'; '.join(said)}. "
             f"{next(iter(advice), 'Raise `draws` and `chains`.')}",
             SamplingWarning,
-            skip_file_prefixes=(PACKAGE,),
         )

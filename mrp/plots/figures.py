@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mrp.arguments import explained
 from mrp.plots.layers import (
     Intervals,
     Points,
@@ -66,6 +67,7 @@ LABEL_CHARACTERS = 60
 """Longer labels are cut."""
 
 
+@explained
 def intervals(
     estimates: Estimates,
     *,
@@ -219,6 +221,7 @@ def _interval_key(drawn: Intervals, line: str, pale: str, mark: str) -> tuple[Li
     return (thin, *thick, center)
 
 
+@explained
 def ridges(
     estimates: Estimates,
     *,

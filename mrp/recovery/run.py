@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,7 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mrp.errors import FitError, RequestError, SamplingInterrupted, SamplingWarning
+from mrp.arguments import explained
+from mrp.errors import FitError, RequestError, SamplingInterrupted, SamplingWarning, warn
 from mrp.fit import Fit
 from mrp.model.model import Model
 from mrp.model.sampling import check_sizes, check_target
@@ -29,6 +29,7 @@ from mrp.recovery.surveys import Source, simulate
 from mrp.recovery.trial import names, trial
 
 
+@explained
 def recover(
     source: Source,
     estimands: Mapping[str, Estimand] | None = None,
@@ -285,10 +286,9 @@ def _say_interrupted(finished: int, surveys: int, folder: Folder | None) -> None
             "Recovery was interrupted before the first survey was finished: none is kept."
         ) from None
     again = "" if folder is None else " Run it again with the same `path` to go on."
-    warnings.warn(
+    warn(
         f"Recovery was interrupted: {finished} of {surveys} surveys are kept.{again}",
         SamplingWarning,
-        stacklevel=4,  # whoever called recover
     )
 
 

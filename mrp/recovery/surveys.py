@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from mrp.arguments import explained
 from mrp.errors import RequestError, is_whole
 from mrp.estimands.verbs import predictions
 from mrp.fit import Fit
@@ -124,6 +125,7 @@ class FakeSurveys:
         return f"{self.number} fake surveys, parameters from {origin(self.source)}"
 
 
+@explained
 def simulate(source: Source, *, surveys: int = 100, seed: int = 1) -> FakeSurveys:
     """Surveys of the same respondents with outcomes drawn from known parameters.
 

@@ -13,6 +13,7 @@ import psutil
 import xarray as xr
 from numpy.typing import NDArray
 
+from mrp.arguments import explained
 from mrp.errors import RequestError, unknown
 from mrp.prediction import RowDraws, blocks
 from mrp.results import layouts
@@ -70,6 +71,7 @@ class Made:
         return self.array[rows]
 
 
+@explained
 @dataclass(frozen=True, repr=False)
 class Estimates:
     """Draws of estimates; intervals are taken from them last.

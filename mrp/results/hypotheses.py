@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
@@ -17,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mrp.errors import RequestError, listing, unknown
+from mrp.errors import RequestError, listing, unknown, warn
 from mrp.prediction import RowDraws
 from mrp.results.estimates import Estimates, Made, estimates
 from mrp.results.expressions import Expression, parse, unquoted
@@ -277,10 +276,10 @@ def _check_pairs(codes: Rows, pairing: str, groups: list[str], of: Estimates) ->
     alone = np.flatnonzero(sizes == 1)
     if len(alone):
         first = of.labels[groups].iloc[[int(np.flatnonzero(codes == k)[0]) for k in alone]]
-        warnings.warn(
+        warn(
             f"`statement` compares rows with equal {listing(groups)}: nothing is made for "
             f"{listing(names_of(first))}, which have one row each.",
-            stacklevel=5,
+            UserWarning,
         )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mrp.arguments import explained
 from mrp.errors import RequestError, listing
 from mrp.prediction import RowDraws
 from mrp.results.estimates import RESULTS, Estimates, Made
@@ -51,6 +52,7 @@ class Stacked:
         return result
 
 
+@explained
 def concat(
     estimates: Mapping[Any, Estimates] | Sequence[Estimates],
     labels: Sequence[Any] | None = None,

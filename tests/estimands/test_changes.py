@@ -409,13 +409,20 @@ def test_unknown_level_to_predict_is_refused_with_the_closest_one():
             verb(fit(), variables={"age": ["young", "Old"]}, newdata=data)
 
 
-@pytest.mark.parametrize(("contrast", "near"), [("old", None), ("pairwis", "pairwise")])
-def test_unknown_contrast_of_levels_is_refused_with_the_closest_one(contrast, near):
+@pytest.mark.parametrize(
+    ("contrast", "hint"),
+    [
+        ("old", " Two levels are compared as [lo, hi]."),
+        ("pairwis", " Did you mean 'pairwise'?"),
+        ("zzz", ""),
+    ],
+)
+def test_unknown_contrast_of_levels_is_refused_with_what_was_meant(contrast, hint):
     message = (
         f"`variables` must say how to compare levels of 'age', got {contrast!r}. Available: "
-        f"['reference', 'sequential', 'pairwise', 'revpairwise', 'all', 'minmax']."
+        f"['reference', 'sequential', 'pairwise', 'revpairwise', 'all', 'minmax'].{hint}"
     )
-    with raises(RequestError, message + (f" Did you mean {near!r}?" if near else "")):
+    with raises(RequestError, message):
         pairs({"age": contrast})
 
 
@@ -448,18 +455,27 @@ def test_categorical_of_one_level_can_not_be_compared(contrast):
         pairs_of(one, {"region": contrast})
 
 
-@pytest.mark.parametrize(("contrast", "near"), [("reference", None), ("ird", "iqr"), ("3sd", "sd")])
-def test_unknown_spread_of_a_number_is_refused_with_the_closest_one(contrast, near):
+@pytest.mark.parametrize(
+    ("contrast", "hint"),
+    [
+        ("reference", " To compare its values as levels, write C(x) in the formula."),
+        ("ird", " Did you mean 'iqr'?"),
+        ("3sd", ""),
+        ("-1.5", " Write numbers without quotes."),
+    ],
+)
+def test_unknown_spread_of_a_number_is_refused_with_what_was_meant(contrast, hint):
     message = (
         f"`variables` must say how to change the number 'x', got {contrast!r}. Available: "
-        f"['sd', '2sd', 'iqr', 'minmax']."
+        f"['sd', '2sd', 'iqr', 'minmax'].{hint}"
     )
-    with raises(RequestError, message + (f" Did you mean {near!r}?" if near else "")):
+    with raises(RequestError, message):
         pairs({"x": contrast})
 
 
 @pytest.mark.parametrize(
-    ("contrast", "got"), [([1, 2, 3], "['1', '2', '3']"), (True, "True"), ({1, 2}, "{1, 2}")]
+    ("contrast", "got"),
+    [([1, 2, 3], "[1, 2, 3]"), (True, "True"), ({1, 2}, "{1, 2}"), (np.nan, "nan")],
 )
 def test_contrast_of_numbers_that_is_no_step_and_no_pair_is_refused(contrast, got):
     message = (
@@ -497,3 +513,143 @@ def test_variable_without_values_is_refused(nothing):
     message = "`variables` must give 'x' at least one value, got none."
     with raises(RequestError, message):
         values({"x": nothing})
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ("1", " Write numbers without quotes."),
+        ("lo", " Write numbers without quotes."),
+        (None, ""),
+        (np.nan, ""),
+        (np.inf, ""),
+    ],
+)
+def test_values_of_a_number_that_are_none_are_refused(value, hint):
+    for argument, of in (
+        ("variables", lambda: mrp.predictions(fit(), variables={"x": [0, value]})),
+        ("datagrid", lambda: mrp.datagrid(fit(), x=[0, value])),
+    ):
+        message = (
+            f"`{argument}` must give 'x', which is a number, finite numbers, got {value!r}.{hint}"
+        )
+        with raises(RequestError, message):
+            of()
+
+
+@pytest.mark.parametrize("value", [["old"], np.array([["old"]]), [["old"], "young"], [{}]])
+def test_values_in_lists_in_lists_are_refused(value):
+    asked = value if isinstance(value, np.ndarray) else [value]
+    for argument, of in (
+        ("variables", lambda: settings_of(fit(), {"age": asked})),
+        ("datagrid", lambda: mrp.datagrid(fit(), age=asked)),
+    ):
+        message = f"`{argument}` must give 'age' a value or a list of values, got {asked!r}."
+        with raises(RequestError, message):
+            of()
+
+
+@pytest.mark.parametrize("variables", [np.array(["age", "x"]), pd.Index(["age", "x"])])
+def test_names_of_columns_may_come_in_an_array(variables):
+    assert settings_names(settings_of(fit(), variables)) == ["age", "x"]
+    assert list(pairs_of(fit(), variables)) == ["age", "x"]
+    assert {type(name) for name in pairs_of(fit(), variables)} == {str}
+
+
+def settings_names(settings):
+    return list(settings[0])
+
+
+def test_name_that_is_a_list_is_no_name():
+    message = (
+        f"`variables` must name columns of the formula, got ['age']. Available: {COLUMNS}. "
+        f"Did you mean 'age'?"
+    )
+    for of in (pairs_of, settings_of):
+        with raises(RequestError, message):
+            of(fit(), [["age"]])
+
+
+# --- values of another type -----------------------------------------------------------------------
+
+
+@cache
+def typed_fit():
+    """Levels that are whole numbers, text that reads as numbers, and truth values."""
+    rng = np.random.default_rng(3)
+    survey = pd.DataFrame({
+        "y": rng.integers(0, 2, 60),
+        "year": rng.permutation(np.repeat([2018, 2020, 2022], 20)),
+        "code": rng.permutation(np.repeat(["1", "2"], 30)),
+        "vet": rng.permutation(np.repeat([False, True], 30)),
+    })  # fmt: skip
+    return fake_fit("y ~ C(year) + code + C(vet)", survey, family="bernoulli", draws=4)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("year", "2018", "'2018'. Available: [2018, 2020, 2022]. Did you mean 2018? It is of type "
+         "int, '2018' of type str."),
+        ("year", np.str_("2018"), "'2018'. Available: [2018, 2020, 2022]. Did you mean 2018? It is "
+         "of type int, '2018' of type str."),
+        ("code", 1, "1. Available: ['1', '2']. Did you mean '1'? It is of type str, 1 of type "
+         "int."),
+        ("code", np.int64(1), "1. Available: ['1', '2']. Did you mean '1'? It is of type str, 1 of "
+         "type int."),
+        ("vet", "True", "'True'. Available: [False, True]. Did you mean True? It is of type bool, "
+         "'True' of type str."),
+        ("year", 2019, "2019. Available: [2018, 2020, 2022]."),
+    ],
+)  # fmt: skip
+def test_level_of_another_type_is_said_to_be_of_another_type(name, value, message):
+    other = {"year": 2020, "code": "2", "vet": False}[name]
+    with raises(RequestError, f"`variables` must name levels of {name!r}, got {message}"):
+        pairs_of(typed_fit(), {name: [other, value]})
+    source = name if name == "code" else f"C({name})"
+    got, rest = message.split(".", 1)
+    last = "" if "mean" in rest else " Recode them, or fit the model on a survey that has them."
+    for argument, rows, of in (
+        ("variables", 60, lambda: mrp.predictions(typed_fit(), variables={name: value})),
+        ("datagrid", 1, lambda: mrp.datagrid(typed_fit(), **{name: value})),
+    ):
+        expected = (
+            f"`{argument}` must have only levels of {source!r} that the survey has, got [{got}] in "
+            f"{rows} rows.{rest}{last}"
+        )
+        with raises(DataError, expected):
+            of()
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "levels"),
+    [
+        ("year", [2018.0, np.int32(2020)], [2018, 2020]),
+        ("vet", [0, 1], [False, True]),
+        ("vet", [np.False_, 1.0], [False, True]),
+        ("vet", [False, True], [False, True]),
+        ("code", [np.str_("1"), "2"], ["1", "2"]),
+    ],
+)
+def test_values_that_equal_levels_are_these_levels(name, asked, levels):
+    fitted, (lo, hi) = typed_fit(), levels
+    found = mrp.avg_comparisons(fitted, variables={name: asked})
+    expected = mrp.avg_comparisons(fitted, variables={name: levels})
+    assert found.labels["contrast"].tolist() == [f"{hi} - {lo}"]
+    np.testing.assert_array_equal(found.draws, expected.draws)
+    values = mrp.avg_predictions(fitted, variables={name: asked}).labels[name].tolist()
+    assert values == levels
+    assert list(map(type, values)) == list(map(type, levels))
+    grid = mrp.datagrid(fitted, **{name: asked})[name].tolist()
+    assert (grid, list(map(type, grid))) == (levels, list(map(type, levels)))
+
+
+@pytest.mark.parametrize("contrast", ["reference", "pairwise", "sequential", "minmax", None])
+def test_truth_values_taken_as_levels_are_compared_as_levels(contrast):
+    ((pair,),) = pairs_of(typed_fit(), {"vet": contrast}).values()
+    assert (pair.hi.name, pair.lo.name) == (True, False)
+    assert levels_in(typed_fit(), "vet") == (False, True)
+    assert [s["vet"].name for s in settings_of(typed_fit(), "vet")] == [False, True]
+    balanced = mrp.datagrid(typed_fit(), grid_type="balanced", year=2018, code="1")
+    assert balanced["vet"].tolist() == [False, True]
+    assert mrp.datagrid(typed_fit())["vet"].tolist() in ([False], [True])

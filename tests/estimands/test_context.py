@@ -11,7 +11,7 @@ import xarray as xr
 from scipy import stats
 
 import mrp
-from mrp.errors import DataError, RequestError
+from mrp.errors import ArgumentError, DataError, RequestError
 from mrp.testing import fake_fit
 from tests.cases import FRAME, SURVEY, fit_of
 from tests.draws import CLOSE, matrix
@@ -277,7 +277,11 @@ def test_frame_can_not_be_left_out():
 
 
 def test_weights_of_a_frame_must_be_spoken_of():
-    with pytest.raises(TypeError, match=r"missing 1 required keyword-only argument: 'wts'"):
+    message = (
+        "`poststratify` must be given 'wts', got ['fit', 'frame'] only. Name the frame's column of "
+        "population counts, or say wts=None to count each cell once."
+    )
+    with raises(ArgumentError, message):
         mrp.poststratify(fit(), FRAME)
 
 

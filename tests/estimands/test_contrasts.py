@@ -118,16 +118,26 @@ def test_function_must_return_one_number_for_each_pair(function, got):
         formula_of(function)[0].function(np.ones((3, 2)), np.ones((3, 2)))
 
 
+SLOPES_ARE = " Derivatives are made by `slopes` and `avg_slopes`, with slope='dydx' and the like."
+
+
 @pytest.mark.parametrize(
-    ("name", "near"),
-    [("diference", "difference"), ("ratioav", "ratioavg"), ("dydx", None), (3, None)],
+    ("name", "hint"),
+    [
+        ("diference", " Did you mean 'difference'?"),
+        ("ratioav", " Did you mean 'ratioavg'?"),
+        ("dydx", SLOPES_ARE),
+        ("expdydx", " Write `avg_slopes(…, transform=np.exp)`."),
+        ("rr", " It is 'ratio'."),
+        (3, ""),
+    ],
 )
-def test_unknown_comparison_is_refused_with_the_closest_one(name, near):
+def test_unknown_comparison_is_refused_with_what_was_meant(name, hint):
     message = (
         f"`comparison` must be the name of a contrast, got {name!r}. Available: ['difference', "
         f"'ratio', 'lift', 'lnratio', 'lnor', 'differenceavg', 'ratioavg', 'liftavg', … 2 more]."
     )
-    with raises(RequestError, message + (f" Did you mean {near!r}?" if near else "")):
+    with raises(RequestError, message + hint):
         formula_of(name)
 
 

@@ -466,15 +466,42 @@ def test_unknown_level_is_named_with_the_closest_one():
 
 
 def test_no_value_at_all_is_refused():
-    message = "`datagrid` must get at least one value of 'state', got none."
+    message = "`datagrid` must give 'state' at least one value, got none."
     with raises(RequestError, message):
         mrp.datagrid(fit(), age="old", state=[])
 
 
 def test_text_for_a_number_is_refused():
     message = (
-        "`datagrid` must have a number in 'x', as the survey has, got type 'str' (first value "
-        "'a'). Convert the column with `astype(float)`."
+        "`datagrid` must give 'x', which is a number, finite numbers, got 'a'. Write numbers "
+        "without quotes."
     )
-    with raises(DataError, message):
+    with raises(RequestError, message):
         mrp.datagrid(fit(), x="a")
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("FUN_numeric", "Give columns a function: datagrid(fit, x=np.median)."),
+        ("newdata", "Its rows are the survey's; make other tables yourself."),
+        ("model", "The fit comes first: datagrid(fit, …)."),
+        ("by", "It is an argument of the verbs."),
+    ],
+)
+def test_arguments_of_other_grids_are_told_in_our_words(word, said):
+    message = (
+        f"`datagrid` must be given columns of the survey, got {word!r}. Available: ['age', "
+        f"'education', 'gender', 'military', 'x', 'exposure', 'state', 'region', … 6 more]. {said}"
+    )
+    with raises(RequestError, message):
+        mrp.datagrid(fit(), **{word: 1})
+
+
+def test_file_for_newdata_is_told_how_to_be_read():
+    message = (
+        "`newdata` must be a table or the name of a grid, got 'frame.csv'. Available: ['mean', "
+        "'median', 'balanced']. Read files with pandas.read_csv or read_parquet."
+    )
+    with raises(RequestError, message):
+        newdata_of(fit(), "frame.csv")

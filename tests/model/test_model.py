@@ -100,7 +100,7 @@ def test_functions_of_the_namespace_are_known_everywhere(people: pd.DataFrame):
             RequestError,
             "`family` must be a family that is built here, got 'logistic'. Available: "
             "['bernoulli', 'binomial', 'gaussian', 'poisson', 'negativebinomial', 'categorical', "
-            "'cumulative', 'sratio'].",
+            "'cumulative', 'sratio']. It is 'bernoulli'.",
         ),
         (
             "y ~ x",
@@ -142,8 +142,8 @@ def test_what_can_t_be_built_is_refused_at_once(
 
 def test_what_is_no_table_is_refused():
     message = (
-        "`data` must be a table (pandas, polars or pyarrow), got list. Read files with "
-        "pandas.read_csv or read_parquet."
+        "`data` must be a table (pandas, polars or pyarrow), got list. Write "
+        "`pandas.DataFrame(data)`."
     )
     with raises(DataError, message):
         Model("y ~ x", [1, 2])

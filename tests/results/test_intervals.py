@@ -188,7 +188,7 @@ def test_probability_outside_0_and_1_is_refused(bad):
         ({"ci_prob": []}, "`ci_prob` must have at least one probability, got none. Usual: 0.95."),
         (
             {"ci_prob": [0.5, 0.5]},
-            "`ci_prob` must have each probability once, got ['0.5', '0.5']. Drop the second.",
+            "`ci_prob` must have each probability once, got [0.5, 0.5]. Drop the second.",
         ),
         (
             {"center": "mode"},
