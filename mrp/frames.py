@@ -303,10 +303,11 @@ def grouping(
 def _table_of(by: Any) -> pd.DataFrame:
     """A table that `by` is, for it names no columns."""
     names: list[Any] = []
+    instead = "Name the columns."
     if isinstance(by, pd.Series) and by.name is not None:
         names = [by.name]
     elif isinstance(by, np.ndarray | pd.Index | pd.Series | set | frozenset):
-        names = sorted(by) if isinstance(by, set | frozenset) else np.ravel(by).tolist()
+        names = sorted(by, key=str) if isinstance(by, set | frozenset) else np.ravel(by).tolist()
     elif isinstance(by, Mapping):
         instead = f"Make a table of values and labels: `pandas.DataFrame({{…, {MAPPED!r}: […]}})`."
     elif isinstance(by, bool | np.bool_):
@@ -314,9 +315,7 @@ def _table_of(by: Any) -> pd.DataFrame:
             "Leave it out: verbs whose names begin with `avg_` then average over all rows, the "
             "others don't average."
         )
-    elif isinstance(by, Number) or callable(by):
-        instead = "Name the columns."
-    else:
+    elif not (isinstance(by, Number) or callable(by)):
         return as_pandas(by, "by")
     raise RequestError(
         f"`by` must be the name of a column, a list of names, or a table that maps values to "

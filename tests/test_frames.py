@@ -1051,6 +1051,7 @@ AVERAGES = (
         (pd.Series(["state", "age"]), "Series", "Write by=['state', 'age']."),
         (FRAME["state"], "Series", "Write by=['state']."),
         ({"state", "age"}, "set", "Write by=['age', 'state']."),
+        (pd.Index([]), "Index", "Name the columns."),
         (
             {"state": "by"},
             "dict",
