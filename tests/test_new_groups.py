@@ -485,6 +485,15 @@ def test_report_comes_below_the_table_and_stays_with_what_is_made_of_it():
             assert f"<p>{line}</p>".replace("'", "&#x27;") in each._repr_html_()
 
 
+def test_largest_share_of_several_estimates_is_reported_of_them_together():
+    parts = [
+        mrp.avg_predictions(fit(), newdata=data, new_levels="gaussian")
+        for data in (FRAME, with_states(CA="Quebec"), with_states(CA="Quebec", TX="Guam"))
+    ]
+    found = mrp.concat(parts)
+    assert found.about["new_groups"] == parts[2].about["new_groups"]
+
+
 def test_one_group_is_called_so():
     found = mrp.poststratify(fit(), with_states(CA="Quebec"), wts=None, new_levels="gaussian")
     assert "drawn anew (gaussian): 1 group of 'state', " in str(found)

@@ -190,7 +190,11 @@ def _about(parts: Mapping[Any, Estimates], name: str) -> dict[str, Any]:
         key: " and ".join(dict.fromkeys(str(each.get(key, default)) for each in abouts))
         for key, default in usual.items()
     }
-    return {**agreed, **texts, "color": name}
+    drawn: dict[str, Any] = {}  # the largest shares of groups drawn anew
+    for each in abouts:
+        for factor, said in each.get("new_groups", {}).items():
+            drawn[factor] = max(drawn.get(factor, said), said, key=lambda one: one["share"])
+    return {**agreed, **texts, "color": name, **({"new_groups": drawn} if drawn else {})}
 
 
 def _stacked(sources: list[RowDraws]) -> RowDraws:
