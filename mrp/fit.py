@@ -483,8 +483,14 @@ class Fit:
         Raises
         ------
         FitError
-            The formula calls functions of the user's, or a categorical has levels, that can't be
-            saved; or the folder does not exist.
+            The formula calls functions of the user's, which can't be saved; or the folder does not
+            exist.
+
+        Warns
+        -----
+        FrameWarning
+            The survey has columns that parquet does not take, and that the formula does not use:
+            they are left out.
         """
         from mrp import saved_fits
 

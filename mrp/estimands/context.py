@@ -31,6 +31,11 @@ from mrp.shares import warn_of_shares
 
 Floats = NDArray[np.float64]
 Type = Literal["response", "link"]
+COPY = {
+    "by": "Give the data copies of them under other names, and name those.",
+    "variables": "Set them in `newdata`, with copies of them under other names.",
+}
+"""What to do instead where a label has the name of a result; a fit's columns can't be renamed."""
 By = Any
 """Columns that make groups, or a table that maps their values to labels in its column ``by``."""
 LEVEL = "group"
@@ -313,7 +318,7 @@ def check_free(argument: str, names: Iterable[str], taken: tuple[str, ...]) -> N
     if clash:
         raise RequestError(
             f"`{argument}` must not name columns that results are written to, got "
-            f"{listing(clash)}. Rename them in the data."
+            f"{listing(clash)}. {COPY[argument]}"
         )
 
 

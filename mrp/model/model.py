@@ -423,8 +423,8 @@ class Model:
         engine
             What computes the log density: "kernel" (compiled once for all models, starts at once),
             "pymc" (the graph of `Model.pymc`, compiled for each model); "auto" takes the kernel
-            where the installed nutpie can run it. The posterior is the same;
-            ``fit.info["engine"]`` says which ran.
+            where the installed nutpie can run it, and says so once where it can't. The posterior
+            is the same; ``fit.info["engine"]`` says which ran.
         progress
             Whether to show progress, in a terminal or a notebook.
 
@@ -460,7 +460,7 @@ class Model:
                 return sampling.run_kernel(*parts, run), "kernel"
             except sampling.InterfaceError as error:
                 if engine == "kernel":
-                    raise
+                    raise sampling.no_kernel(error) from error
                 sampling.warn_of_graph(error)
         keep = graph.variables(self._design, self._family)
         return sampling.run_graph(self.pymc, run, keep=keep), "pymc"

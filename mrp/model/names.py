@@ -45,16 +45,27 @@ def check_names(
     for factor in design.factors.values():
         _check_groups(factor, design)
     kept = [*_population(design, family), *_group_specific(design), *_thresholds(by_level)]
+    _check_text([*kept, *_dims(design, by_level)])
     _check_variables([*kept, *_dims(design, by_level)])
     _check_variables([*kept, *_of_the_graph(design, outcome, by_level)])
     for dim, labels in coordinates(design, by_level).items():
         _check_labels(dim, [str(label) for label in labels])
 
 
+NUL = "\0"
+"""The one character that names and labels in netCDF files can't have; nor can "." be a name."""
+
+
 # --- levels and groups ----------------------------------------------------------------------------
 
 
 def _check_levels(column: str, levels: Sequence[Level]) -> None:
+    for level in levels:
+        if NUL in str(level):
+            raise DataError(
+                f"`data` must have levels of {column!r} that a file can hold, got {level!r}. "
+                f"Rename the level."
+            )
     for text in _twice(map(str, levels)):
         same = [repr(level) for level in levels if str(level) == text]
         raise DataError(
@@ -93,6 +104,16 @@ def _twice(labels: Iterable[str]) -> list[str]:
 
 
 # --- variables, dims and coefficients -------------------------------------------------------------
+
+
+def _check_text(named: Iterable[Named]) -> None:
+    """Raise if a netCDF file can't hold a name."""
+    for name, what in named:
+        if name == "." or NUL in name:
+            raise FormulaError(
+                f"`formula` must give names that a file can hold, got {name!r} for {what}. Rename "
+                f"the column."
+            )
 
 
 def _check_variables(named: Iterable[Named]) -> None:

@@ -123,23 +123,37 @@ class _BambiPriors:
 
     @cached_property
     def outcome_sd(self) -> float:
-        """Standard deviation of a gaussian outcome, 1 for other families."""
+        """Standard deviation of a gaussian outcome, of what an offset leaves; 1 for others."""
         if self.family.name != "gaussian":
             return 1.0
         values, name = self.outcome.values, self.outcome.name
         with np.errstate(over="ignore", invalid="ignore"):
-            sd = float(np.std(values))
+            sd = self._sd_of_rest() if self._has_offset else float(np.std(values))
         if not np.isfinite(sd):
             raise DataError(
                 f"`data` must have values of the outcome {name!r} whose squares are finite, got up "
                 f"to {np.abs(values).max():.3g}. Divide the outcome by its size."
             )
         if sd == 0:
+            got = f", got only {values[0]:g}"
+            if self._has_offset:
+                got = " less its offset, got the same for everyone"
             raise DataError(
-                f"`data` must have different values in the outcome {name!r}, got only "
-                f"{values[0]:g}: its sd scales Bambi's default priors. Use priors='brms'."
+                f"`data` must have different values in the outcome {name!r}{got}: its sd scales "
+                f"Bambi's default priors. Use priors='brms'."
             )
         return sd
+
+    @property
+    def _has_offset(self) -> bool:
+        """Whether there is an offset on the scale of the outcome."""
+        return bool(self.design.offsets) and self.link == "identity"
+
+    def _sd_of_rest(self) -> float:
+        """Standard deviation of a gaussian outcome less the offset, which is the same in a row."""
+        rest, count = self.observed.y - self.observed.rows.offset(), self.observed.count
+        squares = self.observed.within + count * (rest - np.average(rest, weights=count)) ** 2
+        return float(np.sqrt(squares.sum() / count.sum()))
 
     @property
     def binary(self) -> bool:
@@ -155,7 +169,9 @@ class _BambiPriors:
         """The prior of the population-level intercept."""
         if self.binary:
             return make("normal", mu=0.0, sigma=1.5)
-        mean = float(np.mean(self.outcome.values)) if self.family.name == "gaussian" else 0.0
+        mean = 0.0
+        if self.family.name == "gaussian":
+            mean = float(np.mean(self.outcome.values)) - _mean_offset(self.design, self.observed)
         return make("normal", mu=mean, sigma=self._level)
 
     def of_sd(self, block: Block, term: Term) -> Prior:
@@ -205,9 +221,7 @@ def brms_defaults(
         if np.isfinite(median):  # else an outcome below 0 under the log link: no scale to go by
             location = round(median, 1)
             scale = max(scale, round(1.4826 * float(np.median(np.abs(y - median))), 1))
-        if design.offsets:
-            rows = observed.rows
-            location -= float(np.average(rows.offset(), weights=observed.count))
+        location -= _mean_offset(design, observed)
     population = {term.name: make("flat") for term in design.slopes}
     if design.has_intercept:
         population["Intercept"] = make("student_t", nu=3.0, mu=location, sigma=scale)
@@ -219,6 +233,13 @@ def brms_defaults(
     if family.levels == "ordered":
         threshold = make("student_t", nu=3.0, mu=location, sigma=scale)
     return DefaultPriors(population, sd, (1.0,) * len(design.blocks), own, threshold)
+
+
+def _mean_offset(design: Design, observed: Observed) -> float:
+    """Mean of the offset over respondents, which the intercept need not make up for."""
+    if not design.offsets:
+        return 0.0
+    return float(np.average(observed.rows.offset(), weights=observed.count))
 
 
 DEFAULTS = {"bambi": bambi_defaults, "brms": brms_defaults}

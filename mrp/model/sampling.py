@@ -101,15 +101,15 @@ def run_kernel(
 
 
 class InterfaceError(FitError):
-    """The kernel can't be called through the nutpie that is installed."""
+    """The kernel can't be called through the nutpie that is installed; says what it needs."""
 
-    def __init__(self, got: str) -> None:
-        least, below = (".".join(map(str, version)) for version in NUTPIE)
-        self.needed = (
-            f"the kernel needs nutpie {least} or newer, but older than {below}, got {got}. "
-            f"Install another version of these"
-        )
-        super().__init__(f"`engine='kernel'` can't be used: {self.needed}, or pass engine='pymc'.")
+
+def _needed(got: str) -> InterfaceError:
+    least, below = (".".join(map(str, version)) for version in NUTPIE)
+    return InterfaceError(
+        f"the kernel needs nutpie {least} or newer, but older than {below}, got {got}. Install "
+        f"another version of these"
+    )
 
 
 def check_kernel() -> None:
@@ -121,7 +121,7 @@ def check_kernel() -> None:
 
     version = tuple(map(int, re.findall(r"\d+", nutpie.__version__)[:3]))
     if not NUTPIE[0] <= version < NUTPIE[1]:
-        raise InterfaceError(nutpie.__version__)
+        raise _needed(nutpie.__version__)
     with _interface():
         importlib.import_module("mrp.model.kernel.run")
 
@@ -129,9 +129,14 @@ def check_kernel() -> None:
 def warn_of_graph(error: InterfaceError) -> None:
     """Say once that the kernel can't be used, and what is done instead."""
     warn_once(
-        f"The graph is sampled in place of the kernel, which takes longer: {error.needed}.",
+        f"The graph is sampled in place of the kernel, which takes longer: {error}.",
         EngineWarning,
     )
+
+
+def no_kernel(error: InterfaceError) -> FitError:
+    """What to raise where nothing but the kernel is wanted."""
+    return FitError(f"`engine='kernel'` can't be used: {error}, or pass engine='pymc'.")
 
 
 @contextmanager
@@ -154,7 +159,7 @@ def _interface(started: Event | None = None) -> Iterator[None]:
         if started is not None and started.is_set() and isinstance(error, STOPS):
             raise _stopped(error) from error
         said = f"{type(error).__name__}: {_first_line(error)}"
-        raise InterfaceError(f"{nutpie.__version__}, where it fails with {said}") from error
+        raise _needed(f"{nutpie.__version__}, where it fails with {said}") from error
 
 
 def _check_densities(packed: Packed, trace: xr.DataTree, name: str) -> None:

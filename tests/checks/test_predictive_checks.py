@@ -236,8 +236,8 @@ def test_groups_may_be_those_of_a_table():
         (
             {"by": "observed"},
             RequestError,
-            "`by` must not name columns that results are written to, got ['observed']. Rename "
-            "them in the data.",
+            "`by` must not name columns that results are written to, got ['observed']. Give "
+            "the data copies of them under other names, and name those.",
         ),
         (
             {"wts": "wieght"},

@@ -310,7 +310,7 @@ def test_step_of_a_variable_that_is_text_in_the_data_is_refused():
 def test_groups_can_not_have_the_name_of_a_result(name):
     message = (
         f"`by` must not name columns that results are written to, got [{name!r}]. "
-        "Rename them in the data."
+        "Give the data copies of them under other names, and name those."
     )
     data = FRAME.assign(**{name: FRAME["region"]})
     for by in (name, ["region", name]):
@@ -324,7 +324,7 @@ def test_crossed_contrasts_have_labels_of_their_own():
     assert "term" in mrp.avg_comparisons(fit(), by="term", **options).labels
     message = (
         "`by` must not name columns that results are written to, got ['contrast_age']. "
-        "Rename them in the data."
+        "Give the data copies of them under other names, and name those."
     )
     with raises(RequestError, message):
         mrp.avg_comparisons(fit(), by="contrast_age", **options)
@@ -338,7 +338,7 @@ def test_terms_and_contrasts_can_group_predictions_but_not_comparisons():
     ]
     message = (
         "`by` must not name columns that results are written to, got ['term']. "
-        "Rename them in the data."
+        "Give the data copies of them under other names, and name those."
     )
     with raises(RequestError, message):
         mrp.avg_comparisons(fit(), variables="x", newdata=data, by="term")

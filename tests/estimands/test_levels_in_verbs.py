@@ -713,7 +713,7 @@ def test_column_that_is_named_group_makes_no_groups_but_through_a_table(name):
     data = FRAME.assign(group=np.where(np.arange(len(FRAME)) % 2, "odd", "even"))
     message = (
         "`by` must not name columns that results are written to, got ['group']. "
-        "Rename them in the data."
+        "Give the data copies of them under other names, and name those."
     )
     for verb in (mrp.predictions, mrp.avg_predictions, mrp.avg_comparisons, mrp.avg_slopes):
         for by in ("group", ["state", "group"]):
@@ -733,11 +733,13 @@ def test_variable_that_is_named_group_is_compared_but_labels_no_predictions(name
     fit = fake_fit("trust ~ group + (1 | state)", data, family=name, draws=3)
     message = (
         "`variables` must not name columns that results are written to, got ['group']. "
-        "Rename them in the data."
+        "Set them in `newdata`, with copies of them under other names."
     )
     for verb in (mrp.predictions, mrp.avg_predictions):
         with raises(RequestError, message):
             verb(fit, variables=["group"])
+    copied = mrp.avg_predictions(fit, newdata=data.assign(copy=data["group"]), by="copy")
+    assert set(copied.labels["copy"]) == {"Man", "Woman"}
     found = mrp.avg_comparisons(fit, variables="group")
     assert found.labels["group"].tolist() == ["low", "some", "high"]
     assert set(found.labels["contrast"]) == {"Woman - Man"}
@@ -749,7 +751,7 @@ def test_variable_with_the_name_of_a_result_labels_no_predictions(family):
     fit = fake_fit("agree ~ estimate", data, family=family, draws=3)
     message = (
         "`variables` must not name columns that results are written to, got ['estimate']. "
-        "Rename them in the data."
+        "Set them in `newdata`, with copies of them under other names."
     )
     for verb in (mrp.predictions, mrp.avg_predictions):
         with raises(RequestError, message):

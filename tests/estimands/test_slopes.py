@@ -444,7 +444,7 @@ def test_without_the_survey_only_a_bent_column_needs_eps():
 def test_groups_can_not_have_the_names_of_the_labels():
     message = (
         "`by` must not name columns that results are written to, got ['contrast']. "
-        "Rename them in the data."
+        "Give the data copies of them under other names, and name those."
     )
     with raises(RequestError, message):
         mrp.avg_slopes(fit(), variables="x", newdata=FRAME.assign(contrast="a"), by="contrast")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mrp.coefficients import coordinates
 from mrp.errors import DataError, FormulaError, MRPError
 from mrp.model import Model
+from mrp.saved_fits import load_fit
 from mrp.testing import fake_draws, fake_fit
 from tests.messages import raises
 
@@ -110,6 +113,56 @@ def test_parts_besides_terms_must_have_different_names(formula: str, message: st
     rule = "`formula` must not give two parts of the model the same name"
     with raises(FormulaError, f"{rule}, {message}. Rename the column."):
         Model(formula, survey)
+
+
+@pytest.mark.parametrize("name", [".", "x\0y"])
+def test_names_must_be_ones_that_a_file_can_hold(name: str):
+    message = (
+        f"`formula` must give names that a file can hold, got {name!r} for the term {name!r}. "
+        f"Rename the column."
+    )
+    with raises(FormulaError, message):
+        Model(f"y ~ `{name}`", SURVEY.assign(**{name: SURVEY["x"]}))
+
+
+@pytest.mark.parametrize("formula", ["y ~ k", "y ~ (1 | k:g)", "k ~ x"])
+def test_levels_must_be_ones_that_a_file_can_hold(formula: str):
+    survey = SURVEY.assign(k=np.resize(["a", "b\0c", "d"], N))
+    message = (
+        "`data` must have levels of 'k' that a file can hold, got 'b\\x00c'. Rename the level."
+    )
+    with raises(DataError, message):
+        Model(formula, survey, family="categorical" if formula.startswith("k") else "gaussian")
+
+
+STRANGE = [
+    "..",
+    "a.b",
+    " x",
+    "a\nb",
+    "é",
+    "a/b",
+    "//",
+    "1",
+    "NaN",
+    "mrp",
+    "posterior",
+    "a\\b",
+    "a|b",
+]
+
+
+def test_a_fit_of_strange_names_and_levels_is_saved(tmp_path: Path):
+    levels = np.resize(STRANGE, N)
+    numbers = {name: np.roll(SURVEY["x"], k) for k, name in enumerate(STRANGE)}
+    groups = {f"{name} {name}": np.roll(levels, k) for k, name in enumerate(STRANGE)}
+    survey = SURVEY.assign(c=levels, **numbers, **groups)
+    terms = [f"`{name}`" for name in numbers] + [f"(1 | `{name}`)" for name in groups]
+    fit = fake_fit(f"vote ~ c + {' + '.join(terms)}", survey, family="categorical", draws=2)
+    loaded = load_fit(fit.save(tmp_path / "fit.nc"))
+    assert loaded.design == fit.design
+    pd.testing.assert_frame_equal(loaded.survey, survey)
+    xr.testing.assert_identical(loaded.parameters, fit.parameters)
 
 
 @pytest.mark.parametrize("name", ["sigma", "Intercept"])

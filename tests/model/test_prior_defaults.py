@@ -86,6 +86,9 @@ def test_the_defaults_are_bambi_s(case: str, formula: str, people: pd.DataFrame)
     link = {"link": case} if case in ("probit", "cloglog") else {}
     model = Model(f"{outcome} ~ {formula}", people, family=family, **link)
     theirs = bambi_priors(model)
+    if family == "gaussian" and "offset(z)" in formula:  # Bambi forgets it
+        rest = people.assign(y=people["y"] - people["z"])
+        theirs = bambi_priors(Model(f"y ~ {formula}".replace("+ offset(z)", ""), rest))
     assert set(ours(model.priors)) == set(theirs)
     for name, prior in ours(model.priors).items():
         assert prior.distribution.pymc == theirs[name].name
@@ -113,6 +116,62 @@ def test_defaults_are_the_same_collapsed_or_not(people: pd.DataFrame):
     for name, prior in ours(both[0]).items():
         for key, value in prior.values.items():
             np.testing.assert_allclose(value, ours(both[1])[name].values[key], rtol=1e-12)
+
+
+@pytest.mark.parametrize("collapse", [True, False])
+@pytest.mark.parametrize("formula", ["x * sex + (x | state)", "1", "0 + age + (1 | education)"])
+def test_a_gaussian_outcome_less_its_offset_has_the_defaults_of_what_is_left(
+    formula: str, collapse: bool, people: pd.DataFrame
+):
+    """`y ~ … + offset(o)` is the model of y - o, whatever o is."""
+    for offset in (1000.0, -3.0 * people["x"], 40.0 * people["z"] + people["k"]):
+        survey = people.assign(o=offset, rest=people["y"] - offset)
+        with_offset = Model(f"y ~ {formula} + offset(o)", survey, collapse=collapse).priors
+        of_rest = Model(f"rest ~ {formula}", survey, collapse=collapse).priors
+        assert set(ours(with_offset)) == set(ours(of_rest))
+        for name, prior in ours(with_offset).items():
+            for key, value in ours(of_rest)[name].values.items():
+                np.testing.assert_allclose(prior.values[key], value, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("priors", ["bambi", "brms"])
+def test_the_prior_of_the_intercept_is_near_where_an_offset_leaves_it(
+    priors: Any, people: pd.DataFrame
+):
+    rest = 1.0 + 2.0 * people["x"] + 0.1 * people["y"]
+    survey = people.assign(o=1000.0, y=1000.0 + rest)
+    prior = Model("y ~ x + offset(o)", survey, priors=priors).priors.population["Intercept"]
+    assert abs(prior.values["mu"] - rest.mean()) < prior.values["sigma"] / 4
+
+
+def test_under_a_log_link_the_mean_offset_is_taken_off_bambi_s_mean(people: pd.DataFrame):
+    survey = people.assign(y=people["y"] ** 2 + 1)
+    plain = Model("y ~ x", survey, family="gaussian", link="log").priors
+    logged = Model("y ~ x + offset(z)", survey, family="gaussian", link="log").priors
+    shift = plain.population["Intercept"].values["mu"] - logged.population["Intercept"].values["mu"]
+    assert shift == pytest.approx(people["z"].mean())
+    assert logged.population["x"] == plain.population["x"]
+    assert logged.auxiliary == plain.auxiliary
+
+
+@pytest.mark.parametrize("offset", [3.0, "y"])
+def test_bambi_s_defaults_need_an_outcome_that_varies_beside_its_offset(
+    offset: Any, people: pd.DataFrame
+):
+    level, own = (people["y"], people["y"]) if offset == "y" else (7.0, offset)
+    survey = people.assign(o=own, level=level)
+    message = (
+        "`data` must have different values in the outcome 'level' less its offset, got the same "
+        "for everyone: its sd scales Bambi's default priors. Use priors='brms'."
+    )
+    with raises(DataError, message):
+        Model("level ~ x + offset(o)", survey)
+
+
+def test_an_outcome_may_be_constant_where_its_offset_is_not(people: pd.DataFrame):
+    priors = Model("y ~ x + offset(z)", people.assign(y=2.5)).priors
+    assert priors.population["Intercept"].values["mu"] == pytest.approx(2.5 - people["z"].mean())
+    assert priors.auxiliary["sigma"].values["sigma"] == pytest.approx(people["z"].std(ddof=0))
 
 
 def test_bambi_s_defaults_need_an_outcome_that_varies(people: pd.DataFrame):
