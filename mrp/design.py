@@ -518,8 +518,7 @@ def _numbers(name: str, values: pd.Series | Array, argument: str) -> NDArray[np.
             f"{str(dtype)!r} (first value {np.asarray(values)[0]!r}). "
             f"Convert the column with `astype(float)`."
         )
-    # a copy: what is computed later must not follow the user's table
-    numbers = np.array(values, dtype=np.float64)
+    numbers = np.asarray(values, dtype=np.float64)
     finite = np.isfinite(numbers)
     if not finite.all():
         raise DataError(

@@ -228,7 +228,7 @@ def _slope(asked: Context, name: str, slope: SlopeName, eps: float | None) -> Sl
         up,
         down,
         step,
-        asked.data[name].to_numpy(dtype=float),
+        asked.data[name].to_numpy(dtype=float, copy=True),  # slopes may be made again later
         inverse(link) if link is not None else None,
         derivative(link) if link is not None else None,
         slope_of(slope),

@@ -76,7 +76,8 @@ def predictions(
         Columns of `newdata` that make groups, or a table that maps their values to labels in its
         column ``by``; then it is `avg_predictions`.
     wts
-        With `by`, the weight of each row: a column's name, or one number per row.
+        With `by`, the weight of each row: a column's name, or one number per row (a Series by its
+        index).
     type
         "response": the expected outcome (a probability for bernoulli and binomial, a rate for
         counts, one probability for each level of an outcome with levels); "link": the linear
@@ -169,7 +170,8 @@ def avg_predictions(
         maps their values to labels in its column ``by``. By default one estimate for all rows.
         The levels of an outcome have their own estimates, with or without "group" among the names.
     wts
-        Weight of each row, normalised within each group: a column's name, or one number per row.
+        Weight of each row, normalised within each group: a column's name, or one number per row (a
+        Series by its index).
 
     Returns
     -------
@@ -227,7 +229,7 @@ def poststratify(
         column ``by`` (regions made of states); by default the whole population.
     wts
         Population of each cell, as counts or as shares of the area: a column's name, or one number
-        per cell. None, said expressly, counts each cell once.
+        per cell (a Series by its index). None, said expressly, counts each cell once.
 
     Returns
     -------
