@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from mrp import old_files
 from mrp.arguments import explained
 from mrp.design import (
     Block,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 FORMAT = 2
 """Version of the file layout."""
 READABLE = (1, FORMAT)
-"""Versions that can be read; files of version 1 have no levels of the survey's categoricals."""
+"""Versions that can be read; files of version 1 have other labels of calls (`old_files`)."""
 INDEX = "<index>"
 """Stands for the survey's index among the names of what is left out."""
 UNWRITABLE = (TypeError, ValueError, NotImplementedError, ArithmeticError)
@@ -142,9 +143,10 @@ def load_fit(path: str | os.PathLike[str]) -> Fit:
         survey = _survey_from_parquet(parquet, content.get("categoricals", {}))
     groups = {name: node for name, node in tree.children.items() if name != "mrp"}
     levels = content.get("levels")  # files of older versions have none
+    design = design_from_json(content["design"])
     return Fit(
         draws=xr.DataTree.from_dict({name: group.to_dataset() for name, group in groups.items()}),
-        design=design_from_json(content["design"]),
+        design=old_files.translated(design, survey) if content["format"] == 1 else design,
         family=content["family"],
         link=cast(Link, content["link"]),
         outcome=content["outcome"],

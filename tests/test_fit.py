@@ -346,6 +346,60 @@ def test_a_file_of_the_first_format_is_read(tmp_path, monkeypatch):
     assert loaded.design == fit.design
 
 
+OLD = {
+    # how the formula has it: how it was labelled, and whether it meant the same
+    "I((x - 2)**2)": ("I(x - 2 ** 2)", True),
+    "T(age, ref='old')": ('T(age, ref="old")', True),
+    "scale(np.log(exposure + 1))": ("scale(np.log(exposure + 1))", True),
+    "I((-x)**2)": ("I(-x ** 2)", True),
+    "I(-x**2)": ("I(-x ** 2)", False),
+    "I(2**exposure**2)": ("I(2 ** exposure ** 2)", False),
+    "I(0 < x < 2)": ("I(0 < x < 2)", False),
+    "I(military * 2.5)": ("I(military * 2.5)", False),  # of eight bits, in the survey below
+    "I(x / np.std(x))": ("I(x / np.std(x))", False),
+}
+
+
+def as_format_1(path: Path, text: str, label: str) -> None:
+    """Make a file what the first version would have written of the same model."""
+    with xr.open_datatree(path, engine="h5netcdf") as opened:
+        tree = opened.load()
+    content = json.loads(tree["mrp"].attrs["fit"])
+    content["format"] = 1
+    for part in content["design"]["components"]:
+        part["source"] = label if part["source"] == text else part["source"]
+    states = content["design"]["calls"]["states"]
+    content["design"]["calls"] = {
+        "formula": content["design"]["formula"],
+        "states": {label if key == text else key: value for key, value in states.items()},
+    }
+    tree["mrp"].attrs["fit"] = json.dumps(content)
+    tree.to_netcdf(path, engine="h5netcdf")
+
+
+@pytest.mark.parametrize("call", OLD)
+def test_calls_of_the_first_format_are_read_as_they_were_or_refused(call, tmp_path, monkeypatch):
+    label, same = OLD[call]
+    survey = SURVEY.assign(military=SURVEY["military"].astype("int8"))
+    monkeypatch.setattr("mrp.model.formula.check_row_by_row", lambda *_: None)
+    fit = fake_fit(f"y ~ gender + {call} + (1 | state)", survey, family="bernoulli")
+    (text,) = {part.source for part in fit.design.components.values()} - set(fit.design.columns)
+    path = fit.save(tmp_path / "fit.nc")
+    as_format_1(path, text, label)
+    if same:
+        loaded = mrp.load_fit(path)
+        assert loaded.design == fit.design
+        ours, theirs = (mrp.predictions(f, newdata=FRAME).draws for f in (loaded, fit))
+        xr.testing.assert_identical(ours, theirs)
+        return
+    message = (
+        f"`path` must be a fit whose calls still mean what they meant, got {label}, which the "
+        "version of mrp that wrote the file computed otherwise. Fit the model again."
+    )
+    with raises(FitError, message):
+        mrp.load_fit(path)
+
+
 def test_saving_does_not_change_the_fit(tmp_path):
     fit = made("correlated slopes, logit")
     fit.save(tmp_path / "fit.nc")
@@ -459,7 +513,7 @@ def test_what_parquet_does_not_take_is_left_out_and_named(tmp_path):
     )
     survey[7] = 1.0
     fit = fake_fit("y ~ x", survey, family="bernoulli")
-    with warns(FrameWarning, left_out(["7", "note", "z", "month"])) as caught:
+    with warns(FrameWarning, left_out([7, "note", "z", "month"])) as caught:
         path = fit.save(tmp_path / "fit.nc")
     assert caught[0].filename == __file__
     loaded = mrp.load_fit(path)

@@ -57,8 +57,8 @@ def pp_check(
         Columns of the survey, of the model or not; or a table that maps their values to labels in
         its column ``by``. By default all respondents are one group.
     wts
-        Weight of each respondent: a column's name, or one number each (a Series by its index). Of rows with trials it is
-        that of each trial.
+        Weight of each respondent: a column's name, or one number each (a Series by its index). Of
+        rows with trials it is that of each trial.
     seed
         Makes the answers repeatable.
 

@@ -1,34 +1,28 @@
-"""Calls in files of format 1, whose labels were not Python and whose arithmetic was not either."""
+"""Designs in files of format 1, whose calls were labelled, and partly computed, otherwise."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from mrp.design import Design
 from mrp.errors import FitError, FormulaError
-from mrp.formula.calls import State, callee, check_row_by_row, evaluate, parsed, result_of
-from mrp.formula.functions import wide
+from mrp.formula.calls import Calls, State, callee, check_row_by_row, evaluate, parsed, result_of
 from mrp.formula.grammar import describe
 
 
-def translated(
-    formula: str,
-    labels: Sequence[str],
-    states: Mapping[str, tuple[State, ...]],
-    survey: pd.DataFrame | None,
-) -> dict[str, str]:
-    """The calls that labels of an old file stand for, as Python writes them.
+def translated(design: Design, survey: pd.DataFrame | None) -> Design:
+    """A design of format 1 with its calls as Python writes them.
 
     Parameters
     ----------
-    formula
-        The model's formula.
-    labels
-        Labels of the calls in the file, which left out brackets.
-    states
-        What their transforms have learned, by label.
+    design
+        The calls of its components are labels without brackets: ``I(x - 2 ** 2)`` may stand for
+        ``I((x - 2) ** 2)``.
     survey
         The survey, if it is in the file.
 
@@ -37,21 +31,31 @@ def translated(
     FitError
         A call meant something else to the version that wrote the file.
     """
-    described = describe(formula)
-    terms = [*described.terms, *(t for b in described.brackets for t in (*b.terms, b.factor))]
-    texts = dict.fromkeys(part.text for term in terms for part in term if part.is_call)
     by_label: dict[str, list[str]] = {}
-    for text in texts:
+    for text in _calls_of(design.formula):
         by_label.setdefault(_label(parsed(text)), []).append(text)
     found = {}
-    for label in labels:
+    for label in {part.source for part in design.components.values()} - set(design.columns):
         candidates = by_label.get(label.replace('"', "'"), [])
         if len(candidates) != 1 or _read_otherwise(parsed(candidates[0])):
             raise FitError(_fit_again(label))
-        if survey is not None:
-            _check_on_survey(candidates[0], label, survey, list(states.get(label, ())))
         found[label] = candidates[0]
-    return found
+        if survey is not None:
+            states = list(design.calls.states.get(label, ()))
+            _check_on_survey(candidates[0], label, survey, states)
+    components = {
+        name: replace(part, source=found.get(part.source, part.source))
+        for name, part in design.components.items()
+    }
+    learned = {found[label]: state for label, state in design.calls.states.items()}
+    return replace(design, components=components, calls=Calls(learned))
+
+
+def _calls_of(formula: str) -> list[str]:
+    """The calls of a formula's predictors."""
+    described = describe(formula)
+    terms = [*described.terms, *(t for b in described.brackets for t in (*b.terms, b.factor))]
+    return list(dict.fromkeys(part.text for term in terms for part in term if part.is_call))
 
 
 def _fit_again(label: str) -> str:
@@ -62,15 +66,22 @@ def _fit_again(label: str) -> str:
 
 
 def _check_on_survey(text: str, label: str, survey: pd.DataFrame, states: list[State]) -> None:
-    narrow = [name for name in survey if wide(survey[name]).dtype != survey[name].dtype]
     names = {node.id for node in ast.walk(parsed(text)) if isinstance(node, ast.Name)}
-    if names & set(narrow):
+    if any(_is_narrow(survey[name].dtype) for name in names & set(survey.columns)):
         raise FitError(_fit_again(label))
     value = result_of(evaluate(text, survey, {}, states), text, len(survey))
     try:
         check_row_by_row(text, value, survey, {}, states)
     except FormulaError as error:
         raise FitError(_fit_again(label)) from error
+
+
+def _is_narrow(dtype: Any) -> bool:
+    """Whether numbers have less than 64 bits, booleans among them: arithmetic was done in these."""
+    if not pd.api.types.is_numeric_dtype(dtype):
+        return False
+    plain: np.dtype[Any] = np.dtype(getattr(dtype, "numpy_dtype", dtype))
+    return plain.itemsize < 8
 
 
 def _label(node: ast.AST) -> str:
