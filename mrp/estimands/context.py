@@ -231,7 +231,6 @@ def context(
     ):
         if value not in known:
             raise RequestError(unknown(name, rule, value, known))
-    new_groups = read(new_levels, fit.design)
     if kind == "predictive" and type != "response":
         raise RequestError(
             f"`type` must be 'response' with kind='predictive', got {type!r}. New outcomes have "
@@ -241,9 +240,11 @@ def context(
         raise RequestError(
             f"`transform` must be a function of an array, such as np.exp, got {transform!r}."
         )
+    design = fit.design
     if re_formula is not None:
         fit = replace(fit, design=restricted(fit.design, re_formula))
     data = _table(fit, newdata, argument)
+    new_groups = read(new_levels, design, data.columns)
     rows = fit.design.rows(data, argument=argument)
     weights = weights_of(wts, data, argument)
     return Context(
