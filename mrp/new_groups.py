@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any, Literal, get_args
@@ -124,7 +124,7 @@ class Drawn:
 # --- what is said ---------------------------------------------------------------------------------
 
 
-def read(new_levels: object, design: Design) -> NewGroups:
+def read(new_levels: object, design: Design, columns: Collection[str]) -> NewGroups:
     """What `new_levels` says, checked against the grouping factors of a design.
 
     Parameters
@@ -133,6 +133,9 @@ def read(new_levels: object, design: Design) -> NewGroups:
         As in `mrp.predictions`.
     design
         Its factors and their columns can be named.
+    columns
+        Columns of the data. Those that the formula does not use can be named to no effect, so that
+        the same request can be made of several models.
 
     Raises
     ------
@@ -147,11 +150,12 @@ def read(new_levels: object, design: Design) -> NewGroups:
     named: dict[str, Way] = {}
     listed: dict[str, Mapping[str, Way]] = {}
     for key, said in new_levels.items():
-        if key not in known:
+        unused = set(columns) - set(design.columns)
+        if key not in known and not set(str(key).split(":")) <= unused:
             rule = "name grouping factors of the formula, or columns of theirs"
             raise RequestError(unknown("new_levels", rule, key, list(known)))
         if isinstance(said, Mapping | Iterable) and not isinstance(said, str):
-            listed[key] = _listed(key, said, known[key])
+            listed[key] = _listed(key, said, known.get(key, ()))
         else:
             rule = f"say how to draw new groups of {key!r}"
             named[key] = _way(said, rule, f"A level is named in a list: {{{key!r}: [{said!r}]}}.")

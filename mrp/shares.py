@@ -7,7 +7,7 @@ count as a sign only where
 
 - they are 1, 100 or another power of ten (100 alone, of weights that are whole numbers, as counts
   are), within what rounding the weights explains;
-- or the column is a grouping factor of the formula, whatever the totals;
+- or the column is a grouping factor of the formula with three values or more, whatever the totals;
 - or there are more values than quantiles or years usually have, and their total is a round number
   of weights that are not whole.
 """
@@ -143,7 +143,9 @@ class _Areas:
             return True
         if given.same or not self.agree:
             return False
-        return self.factor or (len(self.totals) > MANY and not given.whole and _round(self.common))
+        if self.factor:
+            return len(self.totals) > 2  # two may be the same by chance
+        return len(self.totals) > MANY and not given.whole and _round(self.common)
 
     def at_unit(self, given: _Given) -> bool:
         """Whether the totals are 1, 100 or another power of ten, within rounding."""

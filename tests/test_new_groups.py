@@ -265,6 +265,13 @@ def test_factor_may_be_named_that_is_left_out():
     assert set(found.about["new_groups"]) == {"state"}
 
 
+@pytest.mark.parametrize("named", [{"state": ["Quebec"]}, {"state:region": "gaussian"}])
+def test_column_of_the_data_may_be_named_that_the_formula_does_not_use(named):
+    plain = fake_fit("y ~ age", SURVEY, family="bernoulli", draws=5)
+    found = mrp.predictions(plain, newdata=FRAME, new_levels=named)
+    np.testing.assert_array_equal(matrix(found), matrix(mrp.predictions(plain, newdata=FRAME)))
+
+
 def test_group_whose_parts_have_different_ways_is_refused():
     crossed = fake_fit("y ~ 1 + (1 | state:gender)", SURVEY, family="bernoulli", draws=5)
     data = pd.DataFrame({"state": ["AL", "Quebec"], "gender": ["Man", "other"]})

@@ -243,7 +243,6 @@ def context(
     ):
         if value not in known:
             raise RequestError(unknown(name, rule, value, known))
-    new_groups = read(new_levels, fit.design)
     if kind == "predictive" and type != "response":
         raise RequestError(
             f"`type` must be 'response' with kind='predictive', got {type!r}. New outcomes have "
@@ -254,9 +253,11 @@ def context(
             f"`transform` must be a function of an array, such as np.exp, got {transform!r}."
         )
     orders = _orders(fit)
+    design = fit.design
     if re_formula is not None:
         fit = replace(fit, design=restricted(fit.design, re_formula))
     data = _table(fit, newdata, argument)
+    new_groups = read(new_levels, design, data.columns)
     rows = fit.design.rows(data, argument=argument)
     weights = weights_of(wts, data, argument)
     return Context(

@@ -372,6 +372,8 @@ def test_new_groups_that_are_changed_to_known_ones_are_no_error():
 # --- properties -----------------------------------------------------------------------------------
 
 
+# weights that are drawn may happen to sum to the same in each state
+@pytest.mark.filterwarnings("ignore:`wts` sum:mrp.errors.FrameWarning")
 @settings(max_examples=6)
 @given(data=st.data())
 @pytest.mark.parametrize("comparison", FORMULAS)

@@ -356,6 +356,8 @@ def test_new_group_has_one_slope_on_both_sides(new_levels):
 # --- properties -----------------------------------------------------------------------------------
 
 
+# weights that are drawn may happen to sum to the same in each state
+@pytest.mark.filterwarnings("ignore:`wts` sum:mrp.errors.FrameWarning")
 @given(data=st.data())
 def test_order_of_rows_and_scale_of_weights_do_not_matter(data):
     rows = data.draw(st.lists(st.integers(0, len(FRAME) - 1), min_size=1, max_size=10))

@@ -26,6 +26,9 @@ from tests.draws import (
     matrix,
 )
 
+# weights that are drawn may happen to sum to the same in each state
+pytestmark = pytest.mark.filterwarnings("ignore:`wts` sum:mrp.errors.FrameWarning")
+
 FORMULA = "y ~ age + x + gender + (1 + x + gender | state) + (1 | region)"
 
 CONTRASTS = {
