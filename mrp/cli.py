@@ -19,7 +19,7 @@ from mrp.console import headline, introduce, one_line_each, sample, say, show
 from mrp.errors import FrameWarning
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from mrp.results.estimates import Estimates
 
 app = typer.Typer(
     name="mrp",
@@ -172,6 +172,7 @@ def poststratify(
         from mrp.files import check_targets, extension_of, write_table
         from mrp.options import levels_of, new_levels_of, typed_levels, typed_new_levels
         from mrp.reading import read_tables, warn_of_number_like
+        from mrp.results.estimates import said_of_new_groups
 
         extension_of(out, "--out")
         check_targets({"--out": out, "--save-fit": save_fit}, sources=(survey, frame))
@@ -186,14 +187,19 @@ def poststratify(
             settled=order,
         )
         respondents, cells = tables["SURVEY"], tables["FRAME"]
-        given = {"levels": typed_levels(order, respondents, "--levels", "SURVEY")} if order else {}
-        model = mrp.Model(formula, respondents, family=family, priors=priors, **given)  # type: ignore[arg-type]
+        model = mrp.Model(
+            formula,
+            respondents,
+            family=family,  # type: ignore[arg-type]
+            priors=priors,  # type: ignore[arg-type]
+            levels=typed_levels(order, respondents, "--levels", "SURVEY"),
+        )
         if extension_of(survey, "SURVEY") == ".csv":
             warn_of_number_like(model.design, "SURVEY", settled=order)
         drawn = typed_new_levels(how, cells)
 
-        def table(fit: mrp.Fit) -> pd.DataFrame:
-            estimates = mrp.poststratify(
+        def estimates(fit: mrp.Fit) -> Estimates:
+            made = mrp.poststratify(
                 fit,
                 cells,
                 by=by,
@@ -201,18 +207,21 @@ def poststratify(
                 new_levels=drawn,  # type: ignore[arg-type]
                 seed=seed,
             )
-            return estimates.to_frame(ci_prob=ci_prob)
+            return made.with_interval(ci_prob=ci_prob)
 
-        table(_rehearsal(model))
+        estimates(_rehearsal(model)).to_frame()
         introduce(formula, respondents, cells)
         fit = sample(model, draws=draws, tune=tune, chains=chains, seed=seed)
         if save_fit is not None:
             fit.save(save_fit)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FrameWarning)  # the rehearsal has said it
-            result = table(fit)
-        write_table(result, out)
-        show(result)
+            result = estimates(fit)
+        table = result.to_frame()
+        write_table(table, out)
+        show(table)
+        for line in said_of_new_groups(result.about):
+            say(line)
         say(f"Wrote {out}" + (f" and {save_fit}" if save_fit is not None else ""))
 
 

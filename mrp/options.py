@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 import pandas as pd
 
 from mrp.design import Level
 from mrp.errors import RequestError, listing, unknown
+from mrp.new_groups import Way
 from mrp.reading import NUMBER
 
-WAYS = ("gaussian", "uncertainty", "old_levels")
+WAYS = get_args(Way)
 """Ways of drawing new groups."""
 TRUTH = {"true": True, "false": False}
 

@@ -159,53 +159,55 @@ def test_new_groups_are_drawn_as_asked(run: Run, folder: Path) -> None:
     assert pd.read_csv("out.csv")["region"].tolist() == ["north", "south", "east"]
 
 
-def arguments_of(
-    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, *kept: str
-) -> dict[str, Any]:
-    """What a function is called with by keyword; it is called without those that are kept here."""
-    real, seen = getattr(owner, name), {}
-
-    def called(*arguments: Any, **options: Any) -> Any:
-        seen.update({key: options.pop(key) for key in kept if key in options})
-        return real(*arguments, **options)
-
-    monkeypatch.setattr(owner, name, called)
-    return seen
+def test_order_of_levels_is_that_which_is_given(run: Run, folder: Path) -> None:
+    order = ["middle", "young", "aged"]
+    result = run(by="age", levels=[f"age={','.join(order)}"], save_fit="fit.nc")
+    assert result.exit_code == 0, result.output
+    assert pd.read_csv("out.csv")["age"].tolist() == order
+    assert mrp.load_fit("fit.nc").design.components["age"].levels == tuple(order)
 
 
-def test_order_of_levels_is_passed_on_in_the_type_of_the_column(
-    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = arguments_of(monkeypatch, mrp, "Model", "levels")
-    assert run().exit_code == 0
-    assert seen == {}
-    assert run(levels=["age=young,middle,aged", "count=4,3,2,1,0"]).exit_code == 0
-    assert seen == {
-        "levels": {"age": ["young", "middle", "aged"], "count": [4, 3, 2, 1, 0]},
-    }
+def test_levels_that_are_given_to_numbers_are_numbers(run: Run, folder: Path) -> None:
+    rank = {"young": 3, "middle": 1, "aged": 2}
+    for name in ("survey", "frame"):
+        pd.read_csv(f"{name}.csv").replace({"age": rank}).to_csv(f"{name}.csv", index=False)
+    result = run(by="age", levels="age=3,1,2")
+    assert result.exit_code == 0, result.output
+    assert pd.read_csv("out.csv")["age"].tolist() == [3, 1, 2]
 
 
 @pytest.mark.parametrize(
-    ("options", "wanted"),
+    ("options", "said"),
     [
-        (["region=east,far"], {"region": ["east", "far"]}),
-        (["region=uncertainty", "age=gaussian"], {"region": "uncertainty", "age": "gaussian"}),
+        (["region=east,far"], "drawn anew (gaussian): 2 groups of 'region', 40.0% of the weight"),
+        (
+            ["region=old_levels"],
+            "drawn anew (old_levels): 2 groups of 'region', 40.0% of the weight",
+        ),
+        (["region=east"], None),
     ],
 )
-def test_new_levels_by_name_are_passed_on(
-    options: list[str],
-    wanted: dict[str, Any],
-    run: Run,
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_groups_that_are_named_are_drawn_and_no_others(
+    options: list[str], said: str | None, run: Run, folder: Path
 ) -> None:
     cells = pd.read_csv("frame.csv")
-    elsewhere = [cells.assign(region=region) for region in ("east", "far")]
-    pd.concat([cells, *elsewhere]).to_csv("east.csv", index=False)
-    seen = arguments_of(monkeypatch, mrp, "poststratify", "new_levels")
-    result = run(frame="east.csv", new_levels=options)
-    assert seen == {"new_levels": wanted}
-    assert "must have only groups of 'region'" in result.stderr  # those it is called without
+    elsewhere = [
+        cells[cells["region"] == "west"].assign(region=region, people=15)
+        for region in ("east", "far")
+    ]
+    known = cells.assign(people=15)
+    pd.concat([known, *elsewhere]).to_csv("east.csv", index=False)
+    result = run(frame="east.csv", by="region", new_levels=options)
+    if said is None:
+        assert result.stderr == (
+            "error: `FRAME` must have only groups of 'region' that the survey has, got ['far'] (3 "
+            "rows, 20.0% of the weight). If they are meant, add them: --new-levels region=far.\n"
+        )
+        return
+    assert result.exit_code == 0, result.output
+    assert said in result.stderr.splitlines()
+    regions = pd.read_csv("out.csv")["region"].tolist()
+    assert regions == ["north", "south", "west", "east", "far"]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -350,7 +352,7 @@ REFUSED = {
     "formula that does not parse": (
         {"formula": "support ~ (1 |"},
         "`--formula` must be a Bambi formula such as 'y ~ x + (1 | g)', got 'support ~ (1 |': "
-        "Don't know how to parse ''",
+        "it ends where a term should follow.",
     ),
     "formula without the column": (
         {"formula": "support ~ ages"},
@@ -386,8 +388,7 @@ REFUSED = {
     ),
     "levels of another type": (
         {"formula": "support ~ 1", "levels": "support=no,yes"},
-        "`--levels` must have numbers for 'support', as `SURVEY` has, got 'no'. "
-        "Available: ['0', '1'].",
+        "`--levels` must have numbers for 'support', as `SURVEY` has, got 'no'. Available: [0, 1].",
     ),
     "mixture of ways of drawing groups": (
         {"new_levels": ["gaussian", "region=east"]},

@@ -82,10 +82,10 @@ def test_levels_have_the_type_of_their_column(
 @pytest.mark.parametrize(
     ("name", "text", "what", "available"),
     [
-        ("edu", "BA", "numbers", "['1', '2', '3']"),
-        ("dose", "nan", "numbers", "['0.5', '1.0', '2.0']"),
-        ("rank", "1_0", "numbers", "['10', '20']"),
-        ("vet", "1", "true or false", "['False', 'True']"),
+        ("edu", "BA", "numbers", "[1, 2, 3]"),
+        ("dose", "nan", "numbers", "[0.5, 1.0, 2.0]"),
+        ("rank", "1_0", "numbers", "[10, 20]"),
+        ("vet", "1", "true or false", "[False, True]"),
     ],
 )
 def test_word_among_levels_of_numbers_is_refused(

@@ -452,14 +452,20 @@ class Estimates:
 
     def _notes(self, shown: pd.DataFrame) -> list[str]:
         """What a reader of the table should know: groups that were drawn, numbers that are none."""
-        notes = []
-        for factor, drawn in self.about.get("new_groups", {}).items():
-            groups = "1 group" if drawn["groups"] == 1 else f"{drawn['groups']:,} groups"
-            share = f"{drawn['share']:.1%} of the {drawn['of']}"
-            notes.append(f"drawn anew ({drawn['way']}): {groups} of {factor!r}, {share}")
+        notes = said_of_new_groups(self.about)
         if (shown["estimate"] == "nan").any():
             notes.append("nan: draws that are no numbers, such as 0 / 0")
         return notes
+
+
+def said_of_new_groups(about: Mapping[str, Any]) -> list[str]:
+    """A line for each grouping factor that says how much of the estimates was drawn anew."""
+    lines = []
+    for factor, drawn in about.get("new_groups", {}).items():
+        groups = "1 group" if drawn["groups"] == 1 else f"{drawn['groups']:,} groups"
+        share = f"{drawn['share']:.1%} of the {drawn['of']}"
+        lines.append(f"drawn anew ({drawn['way']}): {groups} of {factor!r}, {share}")
+    return lines
 
 
 def estimates(
