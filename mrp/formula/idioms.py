@@ -65,6 +65,10 @@ _ADDITIONS: Mapping[str, str] = {
 """By what stands right of the bar of an outcome, as brms has it."""
 
 
+CONSTANTS: Mapping[str, str] = {"TRUE": "True", "FALSE": "False", "NULL": "None", "NA": "np.nan"}
+"""R's constants, and Python's."""
+
+
 def of_call(name: str, *, of_outcome: bool = False) -> str | None:
     """What to write in place of a call that another package knows.
 

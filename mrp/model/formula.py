@@ -47,6 +47,7 @@ from mrp.formula.calls import (
 from mrp.formula.coding import codings
 from mrp.formula.functions import OFFSET, PROPORTIONS, Coded, functions
 from mrp.formula.grammar import Bracket, Description, Part, Parts, describe, name_of
+from mrp.formula.idioms import CONSTANTS
 from mrp.levels import Kind
 from mrp.model.columns import as_series, prepared
 from mrp.model.outcome import Outcome, read_outcome
@@ -91,6 +92,7 @@ def learn(
     _check_calls(described, namespace)
     columns = _columns(_predictor_parts(described), survey, namespace)
     outcome_columns = _columns([described.outcome], survey, namespace)
+    _check_constants([*outcome_columns, *columns], survey)
     check_columns([*outcome_columns, *columns], survey, "data")
     _check_outcome_apart(described.outcome, outcome_columns, columns)
     check_complete([*outcome_columns, *columns], survey, "data")
@@ -202,6 +204,14 @@ def _grouped(described: Description) -> list[Parts]:
 
 def _is_special(part: Part, names: Sequence[str]) -> bool:
     return part.is_call and callee(next(nodes(part.text))) in names
+
+
+def _check_constants(columns: Sequence[str], survey: pd.DataFrame) -> None:
+    for name in columns:
+        if name in CONSTANTS and name not in survey.columns:
+            raise FormulaError(
+                f"`formula` must have Python's words in calls, got {name}. Write {CONSTANTS[name]}."
+            )
 
 
 def _check_outcome_apart(

@@ -420,6 +420,10 @@ WRITTEN = "`formula` must write the outcome as p(successes, trials), got"
             "'woman'].",
         ),
         ("p(wins) ~ x", f"{WRITTEN} 'p(wins)'."),
+        (
+            "y ~ poly(x, 2, raw=TRUE)",
+            "`formula` must have Python's words in calls, got TRUE. Write True.",
+        ),
         ("prop(wins, trials, 3) ~ x", f"{WRITTEN} 'prop(wins, trials, 3)'."),
     ],
 )
