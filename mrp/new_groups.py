@@ -383,15 +383,8 @@ def _naming(factor: str, groups: Sequence[tuple[str, Parts]]) -> str:
     if len(columns) == 1 and all(parts for _, parts in groups):
         (column,) = columns
         values = list(dict.fromkeys(parts[column] for _, parts in groups))
-        return f"new_levels={{{column!r}: {_values(values)}}}"
-    return f"new_levels={{{factor!r}: {_values([label for label, _ in groups])}}}"
-
-
-def _values(values: Sequence[Any]) -> str:
-    """Values as Python writes them, cut as `listing` cuts names."""
-    plain = [value.item() if isinstance(value, np.generic) else value for value in values]
-    text = listing(plain)
-    return text if all(isinstance(value, str) for value in plain) else text.replace("'", "")
+        return f"new_levels={{{column!r}: {listing(values)}}}"
+    return f"new_levels={{{factor!r}: {listing([label for label, _ in groups])}}}"
 
 
 def _kind(value: Any) -> str:

@@ -71,7 +71,8 @@ def test_an_edit_of_any_file_that_code_is_made_of_compiles_it_again(tmp_path):
     kernel.mkdir(parents=True)
     for folder in (package, package / "model", kernel):
         (folder / "__init__.py").touch()
-    shutil.copy(KERNEL.parents[1] / "errors.py", package)
+    for name in ("errors.py", "words.py"):
+        shutil.copy(KERNEL.parents[1] / name, package)
     for name in ("density.py", "arithmetic.py", "machine_code.py"):
         shutil.copy(KERNEL / name, kernel)
 

@@ -607,7 +607,7 @@ def test_levels_of_frames_are_matched_by_value(people: pd.DataFrame):
         ),
         (
             {"k": [1, 2, 1.0, 3]},
-            "`levels` must list each level of 'k' once, got ['1.0'] twice.",
+            "`levels` must list each level of 'k' once, got [1.0] twice.",
         ),
         (
             {"sex": ["man"]},

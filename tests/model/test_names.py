@@ -261,6 +261,7 @@ def test_new_groups_of_crossed_columns_must_have_different_names():
 LEVEL = st.text(alphabet=":, p", min_size=1, max_size=4).filter(str.strip)
 
 
+@pytest.mark.filterwarnings("ignore:`data` has levels of:mrp.errors.FrameWarning")
 @given(st.sets(st.tuples(LEVEL, LEVEL), min_size=4, max_size=8))
 def test_every_label_of_a_model_that_is_made_is_there_once(pairs: set[tuple[str, str]]):
     survey = crossed(*sorted(pairs))
