@@ -206,7 +206,9 @@ def brackets(draw: st.DrawFn, atoms: Sequence[str]) -> Bracket:
 def formulas(draw: st.DrawFn, *, most_pieces: int = 3, most_brackets: int = 2) -> Formula:
     """Formulas with terms to estimate."""
     atoms = draw(atoms_to_use())
-    population = draw(st.one_of(sums(atoms, most_pieces), st.just("1")))
+    some_terms = sums(atoms, most_pieces)
+    population = draw(st.one_of(st.just("1"), some_terms, some_terms, some_terms))
     offsets = draw(st.lists(st.sampled_from(OFFSETS), max_size=1))
-    some = draw(st.lists(brackets(atoms), max_size=most_brackets))
+    least = draw(st.integers(0, most_brackets))
+    some = draw(st.lists(brackets(atoms), min_size=least, max_size=most_brackets))
     return Formula(population, tuple(some), tuple(offsets))

@@ -108,7 +108,7 @@ def people(
 def _numbers(rng: np.random.Generator, n: int, storage: str, low: int, high: int) -> list[Any]:
     """Whole numbers, or quarters, that the type can hold."""
     low = max(low, 0) if storage.startswith("u") else low
-    if storage.startswith("float"):
+    if "float" in storage.lower():
         return (rng.integers(4 * low, 4 * high + 1, n) / 4).tolist()
     return [low, high, *rng.integers(low, high + 1, n).tolist()][:n]
 
@@ -162,9 +162,9 @@ def _pandas_column(values: list[Any], storage: str, order: Sequence[Any]) -> Any
         return pd.Categorical(values, list(order), ordered=storage == "ordered")
     if storage == "text":
         return pd.Series(values, dtype="str")
-    if missing:
-        return pd.Series(values, dtype="boolean" if storage == "bool" else "float64")
-    return pd.Series(values).astype(storage)
+    if missing and not storage[0].isupper():
+        return pd.Series(values, dtype="boolean" if storage.startswith("bool") else "float64")
+    return pd.Series(values, dtype=storage)
 
 
 def _polars_column(values: list[Any], storage: str, order: Sequence[Any]) -> Any:
@@ -235,14 +235,17 @@ BREAKS: Mapping[str, Callable[[pd.DataFrame, int], pd.DataFrame]] = {
 # --- strategies -----------------------------------------------------------------------------------
 
 
-def storages(library: str, *, numbers: Sequence[str] | None = None) -> Any:
+def storages(library: str) -> st.SearchStrategy[dict[str, str]]:
     """How each column is stored."""
+    nullable = library == "pandas"
+    whole = (*WHOLE, "float64", *(("Int64",) if nullable else ()))
+    numbers = (*NUMBERS, *(("Int64", "Float64") if nullable else ()))
     return st.fixed_dictionaries(
         {
             **{name: st.sampled_from(STORAGES) for name in ("a", "b", "c", "g", "region")},
-            **{name: st.sampled_from(WHOLE) for name in ("k", "h")},
-            **{name: st.sampled_from(NUMBERS) for name in ("x", "z")},
-            "t": st.just("bool"),
+            **{name: st.sampled_from(whole) for name in ("k", "h")},
+            **{name: st.sampled_from(numbers) for name in ("x", "z")},
+            "t": st.sampled_from(("bool", "boolean") if nullable else ("bool",)),
             "n": st.sampled_from(("float64", "int64")),
         }
     )

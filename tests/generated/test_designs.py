@@ -17,11 +17,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
 
 import mrp
 from mrp.errors import FormulaError
@@ -35,7 +33,7 @@ from tests.generated.formulas import (
     spelled,
     terms_of,
 )
-from tests.generated.runs import CI, SLOW, slow_seed
+from tests.generated.runs import run
 from tests.generated.second import Column, Floats, Levels
 
 LEVELS: Levels = {
@@ -118,16 +116,15 @@ def check_spaces(
 ) -> None:
     """The first terms span what formulaic's first terms do, for each number of them.
 
-    A term that mrp may add for another's sake counts as a part of the first that contains it. All
-    terms have no fewer columns than formulaic's, and no more than the rule of margins gives.
+    All terms have no fewer columns than formulaic's, and no more than the rule of margins gives.
     """
     wanted, of_term = second.formulaic_matrix(expression, ATOM_TABLE)
     expected = terms_of(expression)
-    extra = [term for term in terms if not _within(term, expected)]
-    if extra:
-        raise WrongDesign(f"{where}: the terms {extra} are not in the formula, {expected}")
+    places = [place_of(term, expected) for term in terms]
+    if None in places:
+        raise WrongDesign(f"{where}: {terms[places.index(None)]} is no term of it, {expected}")
     for k in range(1, len(expected) + 1):
-        first = [c for t, c in zip(terms, columns, strict=True) if _within(t, expected[:k])]
+        first = [c for place, c in zip(places, columns, strict=True) if place < k]
         mine = np.hstack([np.zeros((len(CROSSING), 0)), *first])
         theirs = wanted[:, [place for places in of_term[:k] for place in places]]
         if not same_space(mine, theirs):
@@ -142,9 +139,13 @@ def check_spaces(
         raise WrongDesign(f"{where}: {found} columns, not between {wanted.shape[1]} and {most}")
 
 
-def _within(term: Term, some: Sequence[Term]) -> bool:
-    """Whether a term is one of some, or a part of one; only the intercept is the intercept."""
-    return any(set(term) <= set(other) for other in some) if term else () in some
+def place_of(term: Term, expected: Sequence[Term]) -> int | None:
+    """Where a term stands in a formula; one that mrp adds, with the first whose space it is in."""
+    atoms = [set(other) for other in expected]
+    if set(term) in atoms:
+        return atoms.index(set(term))
+    contains = (k for k, other in enumerate(atoms) if set(term) < other)
+    return next((k for k in contains if term and atoms[k] - set(term) <= set(FACTORS)), None)
 
 
 @cache
@@ -213,19 +214,13 @@ def check_design(formula: Formula) -> None:
         check_part(where, left, block.terms, rows.effects(block))
 
 
-@settings(CI, max_examples=150)
-@given(formula=formulas())
-def test_terms_and_brackets_span_what_a_formula_means(formula: Formula):
-    check_design(formula)
+def test_terms_and_brackets_span_what_a_formula_means():
+    run(check_design, formulas(), 100, seed=1)
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("said_seed")
-@hypothesis.seed(slow_seed())
-@settings(SLOW, max_examples=4000)
-@given(formula=formulas())
-def test_terms_and_brackets_span_what_any_formula_means(formula: Formula):
-    check_design(formula)
+def test_terms_and_brackets_span_what_any_formula_means(said_seed: int):
+    run(check_design, formulas(), 2000, seed=said_seed)
 
 
 # --- the rule, and R's ----------------------------------------------------------------------------
@@ -299,7 +294,7 @@ def design_of(population: str) -> tuple[list[Any], Floats]:
         (lambda columns: columns[:, :-1], "6 columns have [7] labels"),
         (lambda columns: np.roll(columns, 1, axis=0), "x[x] is"),
         (lambda columns: columns * [1, -1, 1, 1, 1, 1, 1], "x[x] is"),
-        (lambda columns: columns[:, [0, 1, 3, 2, 4, 5, 6]], "a[a=p] is 1.0, not 0.0"),
+        (lambda columns: columns[:, [0, 1, 3, 2, 4, 5, 6]], "a[a=p] is"),
     ],
     ids=["a column is missing", "rows are shifted", "a sign is wrong", "levels are exchanged"],
 )
@@ -316,8 +311,8 @@ def test_columns_that_are_not_what_they_are_called_are_caught(change: Any, caugh
         ("a * b", "a + b", "up to a:b span 4 dimensions, formulaic's 6, both together 6"),
         ("a:b:c", "a:b", "up to a:b:c span 6 dimensions, formulaic's 18, both together 18"),
         ("a + b", "0 + a + b", "up to the intercept span 0 dimensions, formulaic's 1"),
-        ("0 + b:x", "x + b:x", "the terms [()] are not in the formula"),
-        ("a + x", "a * x", "the terms [('a', 'x')] are not in the formula"),
+        ("0 + b:x", "x + b:x", "() is no term of it"),
+        ("a + x", "a * x", "('a', 'x') is no term of it"),
     ],
 )
 def test_a_design_of_another_formula_is_caught(formula: str, of_another: str, caught: str):

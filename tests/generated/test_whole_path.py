@@ -12,11 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import hypothesis
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mrp
@@ -33,7 +31,7 @@ from tests.generated.questions import (
     key,
     questions,
 )
-from tests.generated.runs import CI, SLOW, slow_seed
+from tests.generated.runs import run
 from tests.generated.second import Floats, Second
 from tests.generated.tables import BREAKS, OUTCOMES, Table, Tables, people, stored, tables
 
@@ -188,19 +186,13 @@ def compare_draws(found: Mapping[Key, Floats], wanted: Mapping[Key, Floats]) -> 
 # --- every case -----------------------------------------------------------------------------------
 
 
-@settings(CI, max_examples=100)
-@given(case=cases())
-def test_estimates_are_those_of_a_second_implementation(case: Case):
-    check(case)
+def test_estimates_are_those_of_a_second_implementation():
+    run(check, cases(), 100, seed=1)
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("said_seed")
-@hypothesis.seed(slow_seed())
-@settings(SLOW, max_examples=3000)
-@given(case=cases())
-def test_all_estimates_are_those_of_a_second_implementation(case: Case):
-    check(case)
+def test_all_estimates_are_those_of_a_second_implementation(said_seed: int):
+    run(check, cases(), 2000, seed=said_seed)
 
 
 # --- the machinery can fail -----------------------------------------------------------------------
