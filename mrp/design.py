@@ -101,6 +101,8 @@ class Term:
     """Names of the columns, as coordinates of its coefficients; None where it has only one."""
     kind: str
     """"intercept", "numeric", "categoric" or "interaction", as formulae names them."""
+    of: str | None = None
+    """The term as it was written, where this is a part of it that makes up for absent margins."""
 
     def columns(self, values: Mapping[str, Array], n: int) -> NDArray[np.float64]:
         """Columns (n, width) of the design matrix; the first component varies slowest."""
@@ -490,7 +492,7 @@ def brackets(design: Design) -> list[str]:
     written = []
     for block in design.blocks:
         bar = "|" if block.correlated or len(block.terms) == 1 else "||"
-        names = [effect_name(term) for term in block.terms]
+        names = [effect_name(term) for term in block.terms if term.of is None]
         names = names if "1" in names else ["0", *names]
         written.append(f"({' + '.join(names)} {bar} {block.factor})")
     return written

@@ -42,7 +42,7 @@ def restricted(design: Design, re_formula: Literal[False] | str) -> Design:
     blocks = []
     for block in design.blocks:
         names = wanted.get(_plain(block.factor), [])
-        terms = tuple(term for term in block.terms if _plain(effect_name(term)) in names)
+        terms = tuple(term for term in block.terms if _plain(term.of or effect_name(term)) in names)
         if terms:
             width = sum(term.width for term in terms)
             blocks.append(replace(block, terms=terms, correlated=block.correlated and width > 1))
@@ -131,7 +131,7 @@ def _plain(name: str) -> str:
 def _check(wanted: Mapping[str, list[str]], design: Design, available: list[str]) -> None:
     known: dict[str, list[str]] = {}
     for block in design.blocks:
-        names = [_plain(effect_name(term)) for term in block.terms]
+        names = [_plain(effect_name(term)) for term in block.terms if term.of is None]
         known.setdefault(_plain(block.factor), []).extend(names)
     for factor, names in wanted.items():
         for name in names:

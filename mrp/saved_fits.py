@@ -388,4 +388,4 @@ def _term(item: Mapping[str, Any]) -> Term:
         for c in item["codings"]
     )
     levels = None if item["levels"] is None else tuple(item["levels"])
-    return Term(item["name"], codings, item["width"], levels, item["kind"])
+    return Term(item["name"], codings, item["width"], levels, item["kind"], item.get("of"))

@@ -339,3 +339,23 @@ def test_what_others_write_for_all_terms_or_none_is_said_in_our_words(re_formula
     )
     with raises(RequestError, message):
         mrp.predictions(fit_of(SLOPES), re_formula=re_formula)
+
+
+def test_a_term_is_asked_for_with_all_its_parts():
+    fit = mrp.testing.fake_fit("y ~ x + (age:gender | state)", SURVEY, family="bernoulli", draws=3)
+    assert [term.name for term in fit.design.blocks[0].terms] == [
+        "Intercept",
+        "gender",
+        "age:gender",
+    ]
+    assert brackets(fit.design) == ["(1 + age:gender | state)"]
+    for asked in ("(age:gender | state)", "(1 + age:gender | state)"):
+        assert restricted(fit.design, asked).blocks == fit.design.blocks
+    (block,) = restricted(fit.design, "(0 + age:gender | state)").blocks
+    assert [term.name for term in block.terms] == ["gender", "age:gender"]
+    with raises(
+        RequestError,
+        "`re_formula` must have only group-specific terms of the model, got '(gender | state)'. "
+        "Available: ['(1 + age:gender | state)']. Did you mean 'age:gender'?",
+    ):
+        restricted(fit.design, "(gender | state)")

@@ -7,7 +7,7 @@ categoricals, their levels in order, and the groups. Nothing is expanded per res
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -105,7 +105,7 @@ def learn(
     terms = reader.population(described, intercept=described.intercept or ordered)
     if ordered:
         terms = tuple(term for term in terms if term.kind != "intercept")
-    blocks = tuple(reader.blocks(described.brackets, correlated=correlated))
+    blocks = reader.blocks(described.brackets, correlated=correlated)
     _check_same_coding(blocks)
     if not terms and not blocks and not ordered:
         raise FormulaError(
@@ -228,6 +228,46 @@ def _check_outcome_apart(
         )
 
 
+def _check_once(blocks: Sequence[Block]) -> None:
+    """Raise if a group-specific term is written twice for a factor, in whichever order."""
+    seen: set[tuple[str, frozenset[str]]] = set()
+    for block in blocks:
+        for term in block.terms:
+            key = block.factor, frozenset(coding.component for coding in term.codings)
+            if term.of is None and key in seen:
+                raise FormulaError(
+                    f"`formula` must have each group-specific term once, got "
+                    f"{block.variable(term)!r} twice. Remove it from one of the brackets (write "
+                    f"'0 + x | g')."
+                )
+            if term.of is None:
+                seen.add(key)
+
+
+def _told_apart(blocks: Sequence[Block]) -> tuple[Block, ...]:
+    """The blocks, where a part of a term is named after it if its own name is another term's."""
+    levels: dict[str, tuple[str, ...] | None] = {}
+    variables: set[str] = set()
+    for block in blocks:
+        for term in block.terms:
+            if term.of is None:
+                levels.setdefault(term.name, term.levels)
+                variables.add(block.variable(term))
+
+    def named(block: Block, term: Term) -> Term:
+        if term.of is None:
+            return term
+        free = block.variable(term) not in variables
+        if not (free and levels.setdefault(term.name, term.levels) == term.levels):
+            term = replace(term, name=f"{term.name} of {term.of}")
+        variables.add(block.variable(term))
+        return term
+
+    return tuple(
+        replace(block, terms=tuple(named(block, term) for term in block.terms)) for block in blocks
+    )
+
+
 def _check_same_coding(blocks: Sequence[Block]) -> None:
     """Raise if a group-specific term has other levels in one block than in another.
 
@@ -282,26 +322,20 @@ class _Reader:
             raise FormulaError(_same_name(sorted(twice)))
         return terms
 
-    def blocks(self, brackets: Sequence[Bracket], *, correlated: bool) -> Iterator[Block]:
+    def blocks(self, brackets: Sequence[Bracket], *, correlated: bool) -> tuple[Block, ...]:
         """Group-specific terms, coded by themselves in each ``( … | g)``."""
-        seen: set[str] = set()
         numbers: Counter[str] = Counter()
         names: dict[frozenset[Part], str] = {}
+        blocks = []
         for bracket in brackets:
             factor = names.setdefault(frozenset(bracket.factor), self._factor(bracket.factor))
             terms = self._terms(bracket.terms, bracket.intercept)
             width = sum(term.width for term in terms)
             together = correlated and not bracket.is_double and width > 1
-            block = Block(factor, terms, together, numbers[factor])
-            twice = [name for term in terms if (name := block.variable(term)) in seen]
-            if twice:
-                raise FormulaError(
-                    f"`formula` must have each group-specific term once, got {twice[0]!r} "
-                    f"twice. Remove it from one of the brackets (write '0 + x | g')."
-                )
-            seen.update(block.variable(term) for term in terms)
+            blocks.append(Block(factor, terms, together, numbers[factor]))
             numbers[factor] += 1
-            yield block
+        _check_once(blocks)
+        return _told_apart(blocks)
 
     def _terms(self, written: Sequence[Parts], intercept: bool) -> tuple[Term, ...]:
         """Terms that together span what is written, the intercept first."""
@@ -314,7 +348,8 @@ class _Reader:
         for term, parts in zip(written, codings(apart, intercept=intercept), strict=True):
             for in_full in parts:
                 own = tuple(p for p in term if p in in_full or not self._is_categorical(p))
-                terms.append(self._term(own, in_full))
+                of = None if own == term else variable_name(name_of(term))
+                terms.append(replace(self._term(own, in_full), of=of))
         return tuple(terms)
 
     def _term(self, parts: Parts, in_full: Mapping[Any, bool]) -> Term:

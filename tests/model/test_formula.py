@@ -270,6 +270,24 @@ def test_effects_of_one_bracket_are_correlated_unless_the_bar_is_double(
     assert not any(block.correlated for block in alone.blocks)
 
 
+def test_parts_of_a_term_are_named_after_it_where_another_bracket_has_their_name(
+    people: pd.DataFrame,
+):
+    formulas = {
+        "(0 + age | state) + (sex:age | state)": "age of sex:age",
+        "(sex:age | state) + (0 + age | state)": "age of sex:age",
+        "(age:sex | state) + (0 + sex | education)": "sex of age:sex",
+    }
+    for formula, name in formulas.items():
+        blocks = design_of(f"y ~ {formula}", people).blocks
+        parts = [term for block in blocks for term in block.terms if term.of is not None]
+        assert [(part.name, part.of) for part in parts] == [(name, name.split(" of ")[1])]
+        variables = [block.variable(term) for block in blocks for term in block.terms]
+        assert len(set(variables)) == len(variables)
+    (block,) = design_of("y ~ (age:sex | state)", people).blocks
+    assert [term.name for term in block.terms] == ["Intercept", "sex", "age:sex"]
+
+
 def test_variables_of_effects_are_named_as_bambi_does(people: pd.DataFrame):
     design = design_of("y ~ (sex:x | state) + (0 + age | C(k))", people)
     names = [block.variable(term) for block in design.blocks for term in block.terms]
@@ -392,6 +410,8 @@ WRITTEN = "`formula` must write the outcome as p(successes, trials), got"
         ),
         ("y ~ (1 | state) + (1 | state)", f"{ONCE} '1|state' twice. {BRACKETS}"),
         ("y ~ (1 | state) + (x | state)", f"{ONCE} '1|state' twice. {BRACKETS}"),
+        ("y ~ (age:x | state) + (0 + x:age | state)", f"{ONCE} 'x:age|state' twice. {BRACKETS}"),
+        ("y ~ (1 | state:age) + (1 | age:state)", f"{ONCE} '1|state:age' twice. {BRACKETS}"),
         (
             "y ~ (age | state) + (0 + age | education)",
             "`formula` must code 'age' the same way in every bracket, got levels ['mid', 'old'] "
