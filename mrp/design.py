@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from mrp.errors import DataError, closest, did_you_mean, listing, lookalikes, meant, type_name
 from mrp.formula.calls import Calls, names_in
+from mrp.formula.functions import wide
 
 Array = NDArray[Any]
 Plain = str | int | float | bool
@@ -67,7 +68,7 @@ class Categorical:
         if isinstance(values.dtype, pd.CategoricalDtype):
             of_category = levels.get_indexer(values.cat.categories)
             return np.append(of_category, UNSEEN)[values.cat.codes].astype(np.int32)
-        wanted = pd.Index(values, dtype=object if booleans else None)
+        wanted = pd.Index(wide(values), dtype=object if booleans else None)
         return levels.get_indexer(wanted).astype(np.int32)
 
 

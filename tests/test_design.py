@@ -328,6 +328,18 @@ def test_groups_are_numbered_in_the_order_of_their_levels(values: Any, levels: t
     assert design.rows(survey).groups["g"].tolist() == wanted
 
 
+@pytest.mark.parametrize("dtype", ["float16", "longdouble", "int8", "uint64", "Float32", "boolean"])
+def test_levels_are_the_same_numbers_whatever_their_width(dtype: str, people: pd.DataFrame):
+    survey = people.assign(k=people["k"] % 2)
+    wanted = design_of("y ~ C(k) + (1 | k)", survey).rows(survey)
+    narrow = survey.astype({"k": dtype})
+    design = design_of("y ~ C(k) + (1 | k)", narrow)
+    for data in (narrow, survey.astype({"k": "int64" if dtype != "boolean" else "bool"})):
+        rows = design.rows(data)
+        np.testing.assert_array_equal(rows.population(), wanted.population())
+        np.testing.assert_array_equal(rows.groups["k"], wanted.groups["k"])
+
+
 def test_a_column_can_be_a_number_and_a_grouping_factor_at_once(people: pd.DataFrame):
     design = design_of("y ~ k + (k | k)", people)
     rows = design.rows(people)

@@ -11,17 +11,16 @@ import pandas as pd
 
 from mrp.design import UNSEEN, Categorical
 from mrp.errors import DataError, RequestError, did_you_mean, listing, unknown
+from mrp.formula.functions import wide
 
 Levels = Mapping[str, Sequence[Any]]
 """All levels of some columns, in order."""
 
 
 def prepared(column: pd.Series) -> pd.Series:
-    """A column as a model takes it: categories ordered, without those never used."""
+    """A column as a model takes it: categories ordered and used, numbers of 64 bits."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.cat.remove_unused_categories().cat.as_ordered()
-    if pd.api.types.is_bool_dtype(column.dtype):
-        return column.astype(bool)
     numeric = pd.api.types.is_numeric_dtype(column) and column.dtype.kind != "c"
     if not (numeric or pd.api.types.is_string_dtype(column)):
         raise DataError(
@@ -29,7 +28,7 @@ def prepared(column: pd.Series) -> pd.Series:
             f"{str(column.dtype)!r} (first value {column.iloc[0]!r}). Convert the column, for "
             f"example with `astype(str)` or `astype('category')`."
         )
-    return column
+    return wide(column)
 
 
 def as_series(values: Any) -> pd.Series:
