@@ -28,7 +28,8 @@ def prepared(column: pd.Series) -> pd.Series:
             f"{str(column.dtype)!r} (first value {column.iloc[0]!r}). Convert the column, for "
             f"example with `astype(str)` or `astype('category')`."
         )
-    return wide(column)
+    numbers: pd.Series = wide(column)
+    return numbers
 
 
 def as_series(values: Any) -> pd.Series:
