@@ -80,7 +80,7 @@ def effect_dims(block: Block, term: Term, by_level: LevelParameters = NO_LEVELS)
 
     All but the last are the dims of the effects' sd's.
     """
-    expression = () if term.levels is None else (f"{term.name}__expr_dim",)
+    expression = () if term.levels is None else (f"{term.dim or term.name}__expr_dim",)
     return (*expression, *by_level.dims, f"{block.factor}__factor_dim")
 
 
@@ -96,7 +96,7 @@ def coordinates(
         coords[f"{block.factor}__factor_dim"] = list(design.factors[block.factor].groups)
         for term in block.terms:
             if term.levels is not None:
-                coords[f"{term.name}__expr_dim"] = list(term.levels)
+                coords[effect_dims(block, term)[0]] = list(term.levels)
         if block.correlated:
             name = correlation_name(block.factor, number_of(design, b))
             coords[f"{name}_dim"] = correlation_labels(block)

@@ -104,6 +104,8 @@ class Term:
     """"intercept", "numeric", "categoric" or "interaction", as formulae names them."""
     of: str | None = None
     """The term as it was written, where this is a part of it that makes up for absent margins."""
+    dim: str | None = None
+    """What its dim is named after, where a term of its name has other levels in another bracket."""
 
     def columns(self, values: Mapping[str, Array], n: int) -> NDArray[np.float64]:
         """Columns (n, width) of the design matrix; the first component varies slowest."""

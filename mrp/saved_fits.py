@@ -388,4 +388,5 @@ def _term(item: Mapping[str, Any]) -> Term:
         for c in item["codings"]
     )
     levels = None if item["levels"] is None else tuple(item["levels"])
-    return Term(item["name"], codings, item["width"], levels, item["kind"], item.get("of"))
+    later = (item.get("of"), item.get("dim"))  # the first format has neither
+    return Term(item["name"], codings, item["width"], levels, item["kind"], *later)

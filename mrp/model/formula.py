@@ -106,7 +106,6 @@ def learn(
     if ordered:
         terms = tuple(term for term in terms if term.kind != "intercept")
     blocks = reader.blocks(described.brackets, correlated=correlated)
-    _check_same_coding(blocks)
     if not terms and not blocks and not ordered:
         raise FormulaError(
             f"`formula` must have something to estimate, got {formula!r}. Write for example "
@@ -245,45 +244,24 @@ def _check_once(blocks: Sequence[Block]) -> None:
 
 
 def _told_apart(blocks: Sequence[Block]) -> tuple[Block, ...]:
-    """The blocks, where a part of a term is named after it if its own name is another term's."""
-    levels: dict[str, tuple[str, ...] | None] = {}
-    variables: set[str] = set()
-    for block in blocks:
-        for term in block.terms:
-            if term.of is None:
-                levels.setdefault(term.name, term.levels)
-                variables.add(block.variable(term))
+    """The blocks with names for variables and dims that only one thing has.
 
-    def named(block: Block, term: Term) -> Term:
-        if term.of is None:
-            return term
-        free = block.variable(term) not in variables
-        if not (free and levels.setdefault(term.name, term.levels) == term.levels):
+    A part of a term is named after the term where its own name is that of another one of the same
+    factor. Terms of one name share a dim, as Bambi has it, unless they have other levels.
+    """
+    variables = {block.variable(t) for block in blocks for t in block.terms if t.of is None}
+    levels: dict[str, tuple[str, ...] | None] = {}
+
+    def told(block: Block, term: Term) -> Term:
+        if term.of is not None and block.variable(term) in variables:
             term = replace(term, name=f"{term.name} of {term.of}")
         variables.add(block.variable(term))
-        return term
+        same = levels.setdefault(term.name, term.levels) == term.levels
+        return term if same else replace(term, dim=block.variable(term))
 
     return tuple(
-        replace(block, terms=tuple(named(block, term) for term in block.terms)) for block in blocks
+        replace(block, terms=tuple(told(block, term) for term in block.terms)) for block in blocks
     )
-
-
-def _check_same_coding(blocks: Sequence[Block]) -> None:
-    """Raise if a group-specific term has other levels in one block than in another.
-
-    Both would have the same dim, as Bambi names it.
-    """
-    first: dict[str, tuple[Term, Block]] = {}
-    for block in blocks:
-        for term in block.terms:
-            other, where = first.setdefault(term.name, (term, block))
-            if other.levels != term.levels:
-                raise FormulaError(
-                    f"`formula` must code {term.name!r} the same way in every bracket, got levels "
-                    f"{listing(other.levels or ())} for {where.factor!r} and "
-                    f"{listing(term.levels or ())} for {block.factor!r}. Give both an intercept, "
-                    f"or neither (0 + {term.name} | …)."
-                )
 
 
 # --- what the survey says of it -------------------------------------------------------------------

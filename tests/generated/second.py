@@ -152,7 +152,7 @@ def names_of(design: Any, levels: Levels) -> list[Names]:
                 replace(
                     found,
                     variable=block.variable(term),
-                    dim=found.dim and f"{term.name}__expr_dim",
+                    dim=found.dim and f"{term.dim or term.name}__expr_dim",
                     factor=plain_factor(block.factor),
                     groups=f"{block.factor}__factor_dim",
                 )
@@ -360,17 +360,6 @@ def group_terms(formula: Formula) -> list[tuple[frozenset[str], str]]:
         for factor in bracket.factors
         for term in terms_of(bracket.left)
     ]
-
-
-def coded_differently(formula: Formula, levels: Levels) -> bool:
-    """Whether brackets code one term in two ways, whose effects would have the same labels' dim."""
-    found: dict[Term, list[Column]] = {}
-    for bracket in formula.brackets:
-        terms = terms_of(bracket.left)
-        for term, columns in zip(terms, columns_by_margins(terms, levels), strict=True):
-            if found.setdefault(term, columns) != columns:
-                return True
-    return False
 
 
 def rows_refused(

@@ -198,7 +198,7 @@ def check_design(formula: Formula) -> None:
     try:
         design = mrp.Model(formula.text, SURVEY, family="gaussian", priors="brms").design
     except FormulaError as error:
-        if why_not or second.coded_differently(formula, LEVELS):
+        if why_not:
             return
         raise WrongDesign(f"{formula.text} is refused, but nothing is wrong: {error}") from error
     if why_not:

@@ -100,10 +100,9 @@ def check(case: Case) -> None:
 
 
 def may_be_refused(case: Case) -> bool:
-    """Whether a design, as it is coded, may have no default priors, or two dims of one name."""
+    """Whether a design, as it is coded, may have no default priors."""
     formula, survey, levels = case.formula, case.tables.survey.plain, case.tables.levels
-    without = case.priors == "bambi" and second.has_constant_columns(formula, survey, levels)
-    return without or second.coded_differently(formula, levels)
+    return case.priors == "bambi" and second.has_constant_columns(formula, survey, levels)
 
 
 def second_of(case: Case, model: mrp.Model) -> Second:
