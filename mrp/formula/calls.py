@@ -148,7 +148,10 @@ def canonical(text: str, formula: str) -> str:
     return ast.unparse(tree)
 
 
-_NAMES = re.compile(r"""(`[^`]*`)|'[^']*'|"[^"]*"|(?<![\w.])([^\W\d]\w*(?:\.\w+)+)""")
+_TEXT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+QUOTED = re.compile(rf"{_TEXT}|`[^`]*`", re.DOTALL)
+"""Text as Python has it, and names in backquotes."""
+_NAMES = re.compile(rf"(`[^`]*`)|{_TEXT}|(?<![\w.])([^\W\d]\w*(?:\.\w+)+)", re.DOTALL)
 """Names in backquotes, and names with dots; text is passed over."""
 
 

@@ -23,7 +23,7 @@ from typing import NoReturn
 
 from mrp.errors import FormulaError, shortened
 from mrp.formula import idioms
-from mrp.formula.calls import canonical, plain
+from mrp.formula.calls import QUOTED, canonical, plain
 
 
 @dataclass(frozen=True)
@@ -191,10 +191,10 @@ def _end_of_bracket(text: str, start: int, fail: Callable[[str], NoReturn]) -> i
     while at < len(text):
         mark = text[at]
         if mark in "'\"`":
-            end = text.find(mark, at + 1)
-            if end < 0:
+            quoted = QUOTED.match(text, at)
+            if quoted is None:
                 fail(f"the quote {mark} is not closed")
-            at = end
+            at = quoted.end() - 1
         elif mark in _OPENING:
             open_brackets.append(_CLOSING[_OPENING.index(mark)])
         elif mark in _CLOSING:

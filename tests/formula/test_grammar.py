@@ -86,6 +86,7 @@ def test_an_interaction_is_the_same_in_any_order(names: list[str], mark: str):
         ("y ~ {x ** 2} + I((x-2)**2) + np.log( x )", ["I(x ** 2)", "I((x - 2) ** 2)", "np.log(x)"]),
         ("y ~ log(`a b`) + log(`a b`)", ["log(a b)"]),
         ("y ~ T(a, ref=\"o'k\") + T(a, 'x|y||(z')", ['T(a, ref="o\'k")', "T(a, 'x|y||(z')"]),
+        (r"y ~ T(a, 'o\'k)') + x", ['T(a, "o\'k)")', "x"]),
     ],
 )
 def test_terms_come_in_the_order_of_the_formula(formula: str, terms: list[str]):
