@@ -306,11 +306,13 @@ class _Reader:
         names: dict[frozenset[Part], str] = {}
         blocks = []
         for bracket in brackets:
-            factor = names.setdefault(frozenset(bracket.factor), self._factor(bracket.factor))
+            together = frozenset(bracket.factor)  # g:h is h:g
+            factor = names.get(together) or self._factor(bracket.factor)
+            names[together] = factor
             terms = self._terms(bracket.terms, bracket.intercept)
             width = sum(term.width for term in terms)
-            together = correlated and not bracket.is_double and width > 1
-            blocks.append(Block(factor, terms, together, numbers[factor]))
+            has_correlations = correlated and not bracket.is_double and width > 1
+            blocks.append(Block(factor, terms, has_correlations, numbers[factor]))
             numbers[factor] += 1
         _check_once(blocks)
         return _told_apart(blocks)

@@ -288,6 +288,15 @@ def test_parts_of_a_term_are_named_after_it_where_another_bracket_has_their_name
     assert [term.name for term in block.terms] == ["Intercept", "sex", "age:sex"]
 
 
+def test_a_crossed_factor_is_the_same_in_any_order(people: pd.DataFrame):
+    design = design_of("y ~ (1 | state:age) + (0 + x | age:state)", people)
+    assert list(design.factors) == ["state:age"]
+    assert [(block.factor, block.number) for block in design.blocks] == [
+        ("state:age", 0),
+        ("state:age", 1),
+    ]
+
+
 def test_terms_of_one_name_share_a_dim_unless_they_have_other_levels(people: pd.DataFrame):
     formulas = {
         "(age | state) + (age | education)": ["age", "age"],
