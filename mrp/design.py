@@ -275,12 +275,13 @@ class Design:
     def _raw(self, component: Component, data: pd.DataFrame, argument: str) -> pd.Series | Array:
         if component.source in self.columns:
             return data[component.source]
-        return self.calls.run(component.source, data, argument)
+        return self.calls.run(component.source, data[list(self.columns)], argument)
 
     def _values(self, component: Component, values: pd.Series | Array, argument: str) -> Array:
         if isinstance(component, Numeric):
             return _numbers(component.name, values, argument)
         series = values if isinstance(values, pd.Series) else pd.Series(values)
+        check_made(component.name, series, argument)
         codes = component.codes(series)
         if component.name in self.population_components and (codes == UNSEEN).any():
             raise DataError(_unseen_level(component, series[codes == UNSEEN], argument))
@@ -511,6 +512,16 @@ def check_complete(columns: Sequence[str], data: pd.DataFrame, argument: str) ->
             f"`{argument}` must have no missing values in the columns that the formula uses, "
             f"got {said} (of {len(data)} rows). Fill them in, or leave those rows out yourself: "
             f"`data.dropna(subset={list(bad)!r})`."
+        )
+
+
+def check_made(name: str, values: pd.Series, argument: str) -> None:
+    """Raise if a call made missing values: they are no level and no group."""
+    missing = int(values.isna().sum())
+    if missing:
+        raise DataError(
+            f"`{argument}` must have a level for each row in {name.removeprefix('levels of ')!r}, "
+            f"got none in {missing} of {len(values)}. Let the call give one for every value."
         )
 
 

@@ -10,8 +10,18 @@ import numpy as np
 import pandas as pd
 
 from mrp.design import Design
-from mrp.errors import FitError, FormulaError
-from mrp.formula.calls import Calls, State, callee, check_row_by_row, evaluate, parsed, result_of
+from mrp.errors import FitError, FormulaError, FrameWarning, warn
+from mrp.formula.calls import (
+    Calls,
+    State,
+    callee,
+    check_row_by_row,
+    evaluate,
+    nodes,
+    parsed,
+    result_of,
+)
+from mrp.formula.functions import OVER_ROWS
 from mrp.formula.grammar import describe
 
 
@@ -40,7 +50,9 @@ def translated(design: Design, survey: pd.DataFrame | None) -> Design:
         if len(candidates) != 1 or _read_otherwise(parsed(candidates[0])):
             raise FitError(_fit_again(label))
         found[label] = candidates[0]
-        if survey is not None:
+        if survey is None:
+            _check_without_survey(candidates[0], label)
+        else:
             states = list(design.calls.states.get(label, ()))
             _check_on_survey(candidates[0], label, survey, states)
     components = {
@@ -63,6 +75,18 @@ def _fit_again(label: str) -> str:
         f"`path` must be a fit whose calls still mean what they meant, got {label}, which the "
         f"version of mrp that wrote the file computed otherwise. Fit the model again."
     )
+
+
+def _check_without_survey(text: str, label: str) -> None:
+    if any(callee(node).removeprefix("np.") in OVER_ROWS for node in nodes(text)):
+        raise FitError(_fit_again(label))
+    if any(isinstance(node, ast.BinOp | ast.UnaryOp) for node in ast.walk(parsed(text))):
+        warn(
+            f"`path` has a fit without its survey, so that {label} can't be checked: the version "
+            f"of mrp that wrote the file computed it in the width of the column, which overflows "
+            f"for numbers of 8, 16 or 32 bits. Fit the model again if the survey had such.",
+            FrameWarning,
+        )
 
 
 def _check_on_survey(text: str, label: str, survey: pd.DataFrame, states: list[State]) -> None:

@@ -338,6 +338,10 @@ def design_to_json(design: Design) -> dict[str, Any]:
         "factors": [asdict(factor) for factor in design.factors.values()],
         "calls": {
             "states": {k: calls.to_json(list(v)) for k, v in design.calls.states.items()},
+            "columns": {
+                name: {"kind": column.kind, "levels": [_level_to_json(x) for x in column.levels]}
+                for name, column in design.calls.columns.items()
+            },
         },
     }
     result: dict[str, Any] = json.loads(json.dumps(content))
@@ -364,8 +368,16 @@ def design_from_json(content: Mapping[str, Any]) -> Design:
         blocks=blocks,
         factors={factor.name: factor for factor in factors},
         offsets=tuple(content["offsets"]),
-        calls=calls.Calls(states),
+        calls=calls.Calls(states, columns=_columns_of_calls(content["calls"])),
     )
+
+
+def _columns_of_calls(content: Mapping[str, Any]) -> dict[str, calls.Column]:
+    """What the survey had in the columns that calls use; the first format does not say."""
+    return {
+        name: calls.Column(item["kind"], tuple(map(_level_from_json, item["levels"])))
+        for name, item in content.get("columns", {}).items()
+    }
 
 
 def _component_to_json(component: Component) -> dict[str, Any]:

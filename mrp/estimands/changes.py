@@ -178,6 +178,9 @@ def levels_in(fit: Fit, name: str) -> tuple[Any, ...] | None:
         source = plain(component.source)
         if isinstance(component, Categorical) and (source == name or of_column.fullmatch(source)):
             return component.levels
+    column = fit.design.calls.columns.get(name)
+    if column is not None and column.levels:
+        return column.levels
     if fit.survey is None or pd.api.types.is_numeric_dtype(fit.survey[name].dtype):
         return None
     values = pd.Categorical(fit.survey[name])

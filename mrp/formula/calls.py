@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import operator
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,14 +21,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mrp.errors import DataError, FormulaError, listing, shortened
+from mrp.errors import DataError, FormulaError, did_you_mean, listing, shortened
 from mrp.formula import idioms
 from mrp.formula.functions import (
     BINARIES,
     BINARY,
+    CODINGS,
     COMPARISONS,
     LOGICAL,
     OFFSET,
+    OVER_ROWS,
     PROPORTIONS,
     UNARY,
     Coded,
@@ -45,6 +48,48 @@ _PLACEHOLDER = "quoted_column_"
 
 
 @dataclass(frozen=True)
+class Column:
+    """A column as calls of a formula take it, on the survey and on new data.
+
+    Parameters
+    ----------
+    kind
+        "number"; "truth"; "category", whose levels have an order; or "text".
+    levels
+        What the survey has, in order; of numbers nothing.
+    """
+
+    kind: str
+    levels: tuple[Any, ...] = ()
+
+    def of(self, values: pd.Series) -> pd.Series:
+        """New values in the survey's type.
+
+        Raises
+        ------
+        TypeError
+            They are of another one.
+        """
+        is_number = pd.api.types.is_numeric_dtype(values.dtype)
+        is_truth = pd.api.types.is_bool_dtype(values.dtype)
+        if self.kind == "number":
+            if not (is_number or is_truth):
+                raise TypeError(f"numbers are needed, got type {str(values.dtype)!r}")
+            return values
+        if self.kind == "truth":
+            if not (is_truth or (is_number and values.isin([0, 1]).all())):
+                raise TypeError(f"True and False are needed, got type {str(values.dtype)!r}")
+            return values.astype(bool)
+        if self.kind == "category":
+            index = pd.Index(self.levels)
+            codes = index.get_indexer(pd.Index(values.astype(object)))
+            return pd.Series(pd.Categorical.from_codes(codes, index, ordered=True))
+        if is_number:
+            raise TypeError(f"text is needed, got type {str(values.dtype)!r}")
+        return values.astype(object).astype("str")
+
+
+@dataclass(frozen=True)
 class Calls:
     """The calls of a formula, ready to run on new data as they ran on the survey.
 
@@ -54,13 +99,22 @@ class Calls:
         For each call, the attributes of its stateful transforms in order of appearance.
     namespace
         The user's own functions by name. They are not saved.
+    columns
+        What the survey has in the columns that calls use.
     """
 
     states: Mapping[str, tuple[State, ...]] = field(default_factory=dict)
     namespace: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, Column] = field(default_factory=dict)
 
     def run(self, text: str, data: pd.DataFrame, argument: str) -> pd.Series | NDArray[Any]:
-        """Result of a call on a table: numbers (n,) or (n, k), or the values of a categorical."""
+        """Result of a call on a table: numbers (n,) or (n, k), or the values of a categorical.
+
+        The table has the columns of the design alone.
+        """
+        data = data.reset_index(drop=True)
+        for name in set() if _is_coded_column(text) else names_in(text) & self.columns.keys():
+            data = data.assign(**{name: self._column(name, data[name], text, argument)})
         try:
             value = evaluate(text, data, self.namespace, list(self.states.get(text, ())))
             return _by_row(values_of(value), text, len(data))
@@ -69,6 +123,27 @@ class Calls:
                 f"`{argument}` must have columns on which `{text}` runs, got "
                 f"{type(error).__name__}: {error}."
             ) from error
+
+    def _column(self, name: str, values: pd.Series, text: str, argument: str) -> pd.Series:
+        """A column in the survey's type, with levels that it has."""
+        column = self.columns[name]
+        try:
+            made = column.of(values)
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"`{argument}` must have in {name!r}, which {text} uses, what the survey has: "
+                f"{error}. Convert the column."
+            ) from error
+        own = any(callee(node).split(".")[0] in self.namespace for node in nodes(text))
+        known = made.isin(column.levels) if column.kind == "text" else made.notna()
+        if not known.all() and not (own and column.kind == "text"):
+            got = list(dict.fromkeys(values[~known].tolist()))
+            raise DataError(
+                f"`{argument}` must have only levels of {name!r} that the survey has, since "
+                f"{text} uses them, got {listing(got)} in {int((~known).sum())} rows. Available: "
+                f"{listing(column.levels)}.{did_you_mean(got[0], column.levels)}"
+            )
+        return made
 
 
 def run_and_learn(
@@ -105,10 +180,14 @@ def _by_row(value: Any, text: str, n: int) -> pd.Series | NDArray[Any]:
     """A value for each row; a number is one for all of them where it is an offset's."""
     if np.isscalar(value) and text.startswith(f"{OFFSET}("):
         return np.full(n, value, dtype=np.float64)
+    if isinstance(value, pd.Index | pd.api.extensions.ExtensionArray):
+        value = pd.Series(value)
     rows = value if isinstance(value, pd.Series) else np.asarray(value)
     if rows.ndim == 0 or len(rows) != n:
         got = f"one {type(value).__name__}" if rows.ndim == 0 else f"{len(rows)} values"
         raise ValueError(f"a value is needed for each of {n} rows, got {got}")
+    if rows.ndim > 1 and (rows.ndim > 2 or not rows.shape[1] or rows.dtype.kind not in "iuf"):
+        raise ValueError(f"several columns must be numbers, got shape {rows.shape} of {rows.dtype}")
     if isinstance(rows, pd.Series):
         return rows.reset_index(drop=True)
     return rows
@@ -151,8 +230,8 @@ def canonical(text: str, formula: str) -> str:
 _TEXT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 QUOTED = re.compile(rf"{_TEXT}|`[^`]*`", re.DOTALL)
 """Text as Python has it, and names in backquotes."""
-_NAMES = re.compile(rf"(`[^`]*`)|{_TEXT}|(?<![\w.])([^\W\d]\w*(?:\.\w+)+)", re.DOTALL)
-"""Names in backquotes, and names with dots; text is passed over."""
+_NAMES = re.compile(rf"(`[^`]*`)|{_TEXT}|(?<![\w.])([^\W\d]\w*(?:\.\w+)*)", re.DOTALL)
+"""Names, also in backquotes and with dots; text is passed over."""
 
 
 def _tree(text: str) -> ast.expr:
@@ -163,17 +242,24 @@ def _tree(text: str) -> ast.expr:
     quoted: list[str] = []
 
     def replaced(match: re.Match[str]) -> str:
-        dotted = match[2]
-        if match[1] is None and (dotted is None or all(map(str.isidentifier, dotted.split(".")))):
+        if match[1] is None and (match[2] is None or _is_python(match[2])):
             return match[0]
-        quoted.append(match[1] or f"`{dotted}`")
+        quoted.append(match[1] or f"`{match[2]}`")
         return f"{_PLACEHOLDER}{len(quoted) - 1}"
 
+    if _PLACEHOLDER in text:
+        raise ValueError(f"a name that begins with {_PLACEHOLDER!r} is taken")
     tree = ast.parse(_NAMES.sub(replaced, text).strip(), mode="eval").body
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id.startswith(_PLACEHOLDER):
             node.id = quoted[int(node.id.removeprefix(_PLACEHOLDER))]
     return tree
+
+
+def _is_python(name: str) -> bool:
+    """Whether Python has the name as it is written: it normalises letters."""
+    words = all(map(str.isidentifier, name.split(".")))
+    return words and unicodedata.is_normalized("NFKC", name)
 
 
 _ALLOWED = (
@@ -186,7 +272,7 @@ def _problem(node: ast.AST) -> str | None:
     """What a node of a call has that formulas don't know, if anything."""
     if isinstance(node, ast.BitXor):
         return "a power is written **, not ^"
-    if isinstance(node, ast.BoolOp | ast.Not):
+    if isinstance(node, ast.BoolOp | ast.Not) or _joins_a_number(node):
         return "conditions are joined by & and |, each in brackets: (x > 0) & (z < 1)"
     if isinstance(node, ast.Call) and _dotted(node.func) is None:
         return f"{ast.unparse(node.func)!r} is no name of a function"
@@ -201,6 +287,13 @@ def _problem(node: ast.AST) -> str | None:
     if not isinstance(node, _ALLOWED):
         return f"{ast.unparse(node)!r} is more than columns, numbers, text and calls"
     return None
+
+
+def _joins_a_number(node: ast.AST) -> bool:
+    """Whether it is ``1 & x``, as ``x > 1 & x < 3`` has it."""
+    if not (isinstance(node, ast.BinOp) and type(node.op) in LOGICAL):
+        return False
+    return any(isinstance(side, ast.Constant) for side in (node.left, node.right))
 
 
 def plain(text: str) -> str:
@@ -222,6 +315,14 @@ def _dotted(node: ast.AST) -> str | None:
         left = _dotted(node.value)
         return None if left is None else f"{left}.{node.attr}"
     return None
+
+
+def _is_coded_column(text: str) -> bool:
+    """Whether it is ``C(x)`` of a column alone, whose values are matched with levels later."""
+    tree = parsed(text)
+    if not (isinstance(tree, ast.Call) and callee(tree) in CODINGS and tree.args):
+        return False
+    return _dotted(tree.args[0]) is not None
 
 
 def nodes(text: str) -> Iterator[ast.Call]:
@@ -388,6 +489,8 @@ def check_functions(text: str, namespace: Mapping[str, Any], *, of_outcome: bool
         if name not in known and name.split(".")[0] not in namespace:
             raise FormulaError(_unknown_function(name, node))
     for node in nodes(text):
+        if not of_outcome and callee(node).removeprefix("np.") in OVER_ROWS:
+            raise FormulaError(_by_itself(text, f"{callee(node)}, which looks at several rows"))
         if callee(node) in BINARIES and len(node.args) + len(node.keywords) < 2 and not of_outcome:
             written = ast.unparse(node)
             raise FormulaError(
@@ -426,23 +529,40 @@ def check_row_by_row(
     """
     whole, n = _comparable(value), len(data)
     every = np.arange(n)
-    for rows in (every[::-1], every[: (n + 1) // 2], every[-1:]):
+    alone = [np.array([row]) for row in _telling_rows(text, whole, data)]
+    for rows in (every[::-1], every[: (n + 1) // 2], *alone):
         try:
             part = evaluate(text, data.iloc[rows], namespace, states)
             again = _comparable(result_of(part, text, len(rows)))
         except Exception as error:
-            raise FormulaError(_by_itself(text, f"{type(error).__name__} ({error})")) from error
+            raise FormulaError(
+                _by_itself(text, f"{type(error).__name__} ({error}) on some rows of the survey")
+            ) from error
         changed = _differing(whole[rows], again)
         if changed:
-            raise FormulaError(_by_itself(text, f"other values in {changed} of {len(rows)} rows"))
+            raise FormulaError(
+                _by_itself(text, f"other values in {changed} of {len(rows)} rows computed alone")
+            )
+
+
+def _telling_rows(text: str, values: NDArray[Any], data: pd.DataFrame) -> list[int]:
+    """Rows whose values may hang on others: the least, the largest, and some between."""
+    n = len(data)
+    rows = set(np.linspace(0, n - 1, 8).astype(int).tolist())
+    numbers = [values.reshape(n, -1)[:, 0]] if values.dtype.kind in "biuf" else []
+    for name in names_in(text) & set(data.columns):
+        if pd.api.types.is_numeric_dtype(data[name].dtype):
+            numbers.append(data[name].to_numpy(dtype=float))
+    for each in numbers:
+        rows |= {int(np.argmin(each)), int(np.argmax(each)), int(np.argsort(each)[n // 2])}
+    return sorted(rows)
 
 
 def _by_itself(text: str, got: str) -> str:
     return (
-        f"`formula` must have calls that give each row a value of its own, got {got} when "
-        f"{text} is computed on some rows of the survey: on a frame it would mean something else. "
-        f"Use center(x) or scale(x), which remember the survey's numbers, or compute the column "
-        f"in the survey and the frame before."
+        f"`formula` must have calls that give each row a value of its own, got {got}, of {text}: "
+        f"on a frame it would mean something else. Use center(x) or scale(x), which remember the "
+        f"survey's numbers, or compute the column in the survey and the frame before."
     )
 
 

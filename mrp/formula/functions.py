@@ -28,13 +28,16 @@ NUMPY = (
     *(name for name in dir(np) if isinstance(getattr(np, name), np.ufunc)),
     *("where", "clip", "round", "around", "isin", "digitize", "searchsorted", "interp", "select"),
     *("nan_to_num", "sinc", "isclose", "fix", "array", "asarray", "column_stack", "polyval"),
-    *("ones_like", "zeros_like", "full_like"),
+    *("ones_like", "zeros_like", "full_like", "pi", "e", "inf", "nan", "euler_gamma"),
+)
+"""Names under ``np.`` that a formula knows."""
+
+OVER_ROWS = (
     *("mean", "median", "average", "std", "var", "min", "max", "amin", "amax", "ptp", "sum"),
     *("nanmean", "nanmedian", "nanstd", "nanmin", "nanmax", "nansum", "prod", "quantile"),
     *("percentile", "nanquantile", "nanpercentile", "cumsum", "cumprod", "diff", "argsort", "sort"),
-    *("pi", "e", "inf", "nan", "euler_gamma"),
 )
-"""Names under ``np.`` that a formula knows. Those that look at several rows serve outcomes only."""
+"""Names under ``np.`` of functions that look at several rows: an outcome may call them."""
 
 SHORT = ("log", "log1p", "log2", "log10", "exp", "sqrt", "abs")
 """Functions of NumPy that need no ``np.``."""
@@ -54,8 +57,9 @@ def wide(values: Any) -> Any:
         return values.astype(bool)
     if pd.api.types.is_complex_dtype(dtype) or not pd.api.types.is_numeric_dtype(dtype):
         return values
-    if pd.api.types.is_integer_dtype(dtype) and values.max() < 2**63:
-        return values.astype(np.int64)
+    if pd.api.types.is_integer_dtype(dtype):
+        fits = not len(values) or values.max() < 2**63
+        return values.astype(np.int64 if fits else np.uint64)
     return values.astype(np.float64)
 
 
@@ -79,7 +83,7 @@ def arithmetic(apply: Callable[..., Any], *operands: Any) -> Any:
         doubles = apply(*(_as_double(operand) for operand in operands))
         size = np.abs(doubles)
         exact = np.isfinite(size).all() and (size < EXACT).all()
-        if exact and not (apply is operator.pow and np.min(operands[1]) < 0):
+        if exact and not (apply in (operator.pow, np.power) and np.min(operands[1]) < 0):
             return apply(*operands)
     return doubles
 
@@ -223,7 +227,15 @@ def _numpy(name: str) -> Any:
         with np.errstate(all="ignore"):  # what is not finite is refused later
             return value(*map(counted, arguments), **options)
 
-    return function
+    def elementwise(*arguments: Any) -> Any:
+        if len(arguments) != value.nin:  # more would be written to
+            raise TypeError(f"{name} takes {value.nin}, got {len(arguments)} arguments")
+        try:
+            return arithmetic(value, *arguments)
+        except TypeError:  # of whole numbers only, as bitwise_and
+            return function(*arguments)
+
+    return elementwise if isinstance(value, np.ufunc) else function
 
 
 @cache
@@ -243,7 +255,7 @@ def functions() -> Mapping[str, Any]:
         "T": _treatment_coded,
     }
     short = {name: _numpy(name) for name in SHORT}
-    long = {f"np.{name}": _numpy(name) for name in NUMPY if hasattr(np, name)}
+    long = {f"np.{name}": _numpy(name) for name in (*NUMPY, *OVER_ROWS) if hasattr(np, name)}
     return {**remembering, **own, **short, **long, **ENCODINGS}
 
 

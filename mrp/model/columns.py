@@ -22,7 +22,9 @@ def prepared(column: pd.Series) -> pd.Series:
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.cat.remove_unused_categories().cat.as_ordered()
     numeric = pd.api.types.is_numeric_dtype(column) and column.dtype.kind != "c"
-    if not (numeric or pd.api.types.is_string_dtype(column)):
+    if not (
+        numeric or pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_string_dtype(column)
+    ):
         raise DataError(
             f"`data` must have numbers, strings or a categorical in {column.name!r}, got type "
             f"{str(column.dtype)!r} (first value {column.iloc[0]!r}). Convert the column, for "

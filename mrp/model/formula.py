@@ -27,12 +27,14 @@ from mrp.design import (
     Term,
     check_columns,
     check_complete,
+    check_made,
     unique_rows,
     variable_name,
 )
 from mrp.errors import DataError, FormulaError, RequestError, listing, unknown
 from mrp.formula.calls import (
     Calls,
+    Column,
     State,
     arguments,
     callee,
@@ -119,7 +121,7 @@ def learn(
         blocks=blocks,
         factors=reader.factors,
         offsets=tuple(reader.offsets),
-        calls=Calls(reader.states, dict(namespace)),
+        calls=reader.calls(_predictor_parts(described)),
     )
     outcome = read_outcome(described.outcome, survey, namespace, levels)
     return design, replace(outcome, name=variable_name(outcome.name))
@@ -152,16 +154,19 @@ def _columns(
 ) -> tuple[str, ...]:
     """Columns that parts are made of: all names but those that the formula has from elsewhere."""
     known = {*functions(), *namespace}
+
+    def is_column(name: str) -> bool:
+        elsewhere = name in known or name.split(".")[0] in namespace
+        return name in survey.columns or not elsewhere
+
     named = [
         name
         for part in parts
-        for name in (sorted(names_in(part.text)) if part.is_call else [part.text])
+        for name in (
+            filter(is_column, sorted(names_in(part.text))) if part.is_call else [part.text]
+        )
     ]
-    return tuple(
-        name
-        for name in dict.fromkeys(named)
-        if name in survey.columns or (name not in known and name.split(".")[0] not in namespace)
-    )
+    return tuple(dict.fromkeys(named))
 
 
 def _check_calls(described: Description, namespace: Mapping[str, Any]) -> None:
@@ -219,7 +224,8 @@ def _check_outcome_apart(
     """Raise if the outcome predicts itself."""
     said = list(of_outcome)
     if _is_special(outcome, PROPORTIONS):
-        said = [name for name in said if name in names_in(arguments(outcome.text)[0])]
+        successes = arguments(outcome.text)[:1]
+        said = [name for name in said if any(name in names_in(text) for text in successes)]
     if len(said) == 1 and said[0] in of_predictors:
         raise FormulaError(
             f"`formula` must have other columns on the right of '~' than the outcome, got "
@@ -287,11 +293,27 @@ class _Reader:
         self.offsets: list[str] = []
         self.states: dict[str, tuple[State, ...]] = {}
 
+    def calls(self, parts: Sequence[Part]) -> Calls:
+        """The calls with what they have learned, and the columns and functions that they use."""
+        texts = [part.text for part in parts if part.is_call]
+        names = {name for text in texts for name in names_in(text)}
+        called = {callee(node) for text in texts for node in nodes(text)}
+        roots = {name.split(".")[0] for name in names | called}
+        return Calls(
+            self.states,
+            {name: value for name, value in self._namespace.items() if name in roots},
+            {name: _column(self._survey[name]) for name in names & set(self._survey.columns)},
+        )
+
     def population(self, described: Description, *, intercept: bool) -> tuple[Term, ...]:
         """Population-level terms, the intercept first; offsets are put aside."""
         offsets = [term for term in described.terms if _is_special(term[0], (OFFSET,))]
         for (part,) in offsets:
-            self._value(part)
+            if self._value(part).ndim > 1:
+                raise FormulaError(
+                    f"`formula` must have one number for each row in an offset, got several of "
+                    f"{part.name!r}. Take one of them."
+                )
             self._add(Numeric(part.name, part.text), part)
             self.offsets.append(part.name)
         terms = self._terms([t for t in described.terms if t not in offsets], intercept)
@@ -436,12 +458,29 @@ class _Reader:
 
     def _levels(self, part: Part) -> tuple[Level, ...]:
         value = self._value(part)
+        if values_of(value).ndim > 1:
+            raise FormulaError(
+                f"`formula` must have one value for each row where levels are meant, got several "
+                f"columns of {part.name!r}. Take one of them."
+            )
+        check_made(part.name, as_series(values_of(value)), "data")
         if isinstance(value, Coded) and value.levels is not None:
             return tuple(_plain(level) for level in value.levels)
         values = prepared(as_series(values_of(value)).rename(part.name))
         if isinstance(values.dtype, pd.CategoricalDtype):
             return tuple(_plain(level) for level in values.cat.categories)
         return tuple(_plain(level) for level in sorted(values.unique().tolist()))
+
+
+def _column(values: pd.Series) -> Column:
+    """What a call may find in a column."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return Column("category", tuple(_plain(level) for level in values.cat.categories))
+    if pd.api.types.is_bool_dtype(values.dtype):
+        return Column("truth", (False, True))
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return Column("number")
+    return Column("text", tuple(sorted(values.unique().tolist())))
 
 
 def _same_name(names: Sequence[str]) -> str:

@@ -202,7 +202,9 @@ def trials_text(formula: str) -> str:
 
 def trials_columns(formula: str) -> list[str]:
     """Names that the number of trials is made of: columns, or the user's own."""
-    return sorted(names_in(trials_text(formula)) - set(functions()))
+    text = trials_text(formula)
+    names = names_in(text)
+    return sorted(names if names == {plain(text)} else names - set(functions()))
 
 
 def trials_of(
@@ -227,7 +229,10 @@ def _is_level(name: str, column: pd.Series, level: str) -> NDArray[np.float64]:
 
 def _evaluated(text: str, survey: pd.DataFrame, namespace: Mapping[str, Any]) -> Any:
     try:
-        return run_and_learn(text, survey, namespace)[0]
+        value = run_and_learn(text, survey, namespace)[0]
+        if np.ndim(values_of(value)) > 1:
+            raise ValueError("one value is needed for each row, got several columns")
+        return value
     except Exception as error:
         raise FormulaError(
             f"`formula` must have an outcome that can be computed from `data`, got {text!r}: "

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import mrp
 from mrp.design import Design
-from mrp.errors import FormulaError, RequestError
+from mrp.errors import DataError, FormulaError, MRPError, RequestError
 from mrp.formula.calls import canonical, evaluate
 from mrp.model.formula import learn
 from tests.messages import raises
@@ -216,15 +216,223 @@ def test_calls_that_look_at_other_rows_are_refused(call: str, place: str, people
     said = str(caught.value)
     assert said.startswith("`formula` must have calls that give each row a value of its own, got ")
     assert said.endswith(
-        f" when {text} is computed on some rows of the survey: on a frame it would mean something "
-        f"else. Use center(x) or scale(x), which remember the survey's numbers, or compute the "
-        f"column in the survey and the frame before."
+        f", of {text}: on a frame it would mean something else. Use center(x) or scale(x), which "
+        f"remember the survey's numbers, or compute the column in the survey and the frame before."
     )
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("call", ["half(k)", "rank(k)", "top(k)", "codes(g)", "low(k)"])
+def test_rows_are_told_apart_in_small_and_tied_surveys(call: str, seed: int):
+    rng = np.random.default_rng(seed)
+    survey = pd.DataFrame({"k": rng.integers(1, 6, 30), "g": rng.choice(list("abc"), 30)})
+    survey["y"] = rng.normal(size=30)
+    own = {
+        "half": lambda k: k > np.median(k),
+        "rank": lambda k: k.rank(),
+        "top": lambda k: k / k.max(),
+        "low": lambda k: k - k.min(),
+        "codes": lambda g: g.astype("category").cat.codes,
+    }
+    with pytest.raises(FormulaError, match="must have calls that give each row a value"):
+        design_of(f"y ~ {call}", survey, **own)
 
 
 def test_outcomes_may_look_at_other_rows(people: pd.DataFrame):
     outcome = learn("I(y - np.mean(y)) ~ x", people, correlated=True, namespace={})[1]
     np.testing.assert_allclose(outcome.values, people["y"] - people["y"].mean())
+
+
+# --- columns of calls are the survey's ------------------------------------------------------------
+
+ORDER = ["low", "mid", "high"]
+
+
+@pytest.fixture(scope="module")
+def answers() -> pd.DataFrame:
+    rng = np.random.default_rng(4)
+    survey = pd.DataFrame({"y": rng.normal(size=40), "k": rng.integers(1, 4, 40)})
+    survey["edu"] = pd.Categorical(rng.choice(ORDER, 40), ORDER, ordered=True)
+    survey["g"], survey["vet"] = rng.choice(["a", "b"], 40), rng.random(40) < 0.5
+    return survey
+
+
+@pytest.mark.parametrize(
+    ("call", "change"),
+    [
+        ("I(edu > 'low')", {"edu": str}),
+        ("I(edu > 'low')", {"edu": pd.CategoricalDtype(["high", "low", "mid"])}),
+        ("np.where(edu == 'mid', 1, 0)", {"edu": object}),
+        ("I(k == 1)", {"k": float}),
+        ("np.isin(k, [1, 3])", {"k": "int8"}),
+        ("np.where(vet, 1, 0)", {"vet": int}),
+        ("I(~vet)", {"vet": float}),
+        ("I(g == 'a')", {"g": "category"}),
+        ("binary(g, 'a')", {"g": "string"}),
+    ],
+)
+def test_a_call_finds_the_survey_s_types_and_order_in_any_table(call, change, answers):
+    design = design_of(f"y ~ {call}", answers)
+    wanted = design.rows(answers).population()
+    np.testing.assert_array_equal(design.rows(answers.astype(change)).population(), wanted)
+    some = answers.iloc[[3, 1]].astype(change)
+    np.testing.assert_array_equal(design.rows(some).population(), wanted[[3, 1]])
+
+
+def test_levels_are_compared_by_their_order_whatever_a_variable_is_set_to(answers):
+    fit = mrp.testing.fake_fit("y ~ I(edu > 'low')", answers, family="gaussian", draws=5)
+    found = mrp.avg_comparisons(fit, variables={"edu": "pairwise"})
+    values = dict(zip(found.labels["contrast"], found.draws.to_numpy().T, strict=True))
+    np.testing.assert_allclose(values["high - low"], values["mid - low"])
+    np.testing.assert_allclose(values["high - mid"], 0.0, atol=1e-12)
+
+
+def test_booleans_of_calls_have_levels_in_verbs(answers):
+    fit = mrp.testing.fake_fit("y ~ np.where(vet, 5, 0)", answers, family="gaussian", draws=5)
+    contrast = mrp.avg_comparisons(fit, variables="vet")
+    slope = mrp.avg_slopes(fit, variables="vet")
+    assert (
+        contrast.labels["contrast"].tolist()
+        == slope.labels["contrast"].tolist()
+        == ["True - False"]
+    )
+    np.testing.assert_allclose(slope.draws.to_numpy(), contrast.draws.to_numpy())
+
+
+@pytest.mark.parametrize(
+    ("call", "change", "message"),
+    [
+        (
+            "I(k == 1)",
+            {"k": "1"},
+            "`frame` must have in 'k', which I(k == 1) uses, what the survey has: numbers are "
+            "needed, got type 'str'. Convert the column.",
+        ),
+        (
+            "np.where(vet, 1, 0)",
+            {"vet": "True"},
+            "`frame` must have in 'vet', which np.where(vet, 1, 0) uses, what the survey has: True "
+            "and False are needed, got type 'str'. Convert the column.",
+        ),
+        (
+            "I(g == 'a')",
+            {"g": "A"},
+            "`frame` must have only levels of 'g' that the survey has, since I(g == 'a') uses "
+            "them, got ['A'] in 40 rows. Available: ['a', 'b']. Did you mean 'a'? It differs only "
+            "by blanks, case or Unicode normalisation.",
+        ),
+        (
+            "I(edu > 'low')",
+            {"edu": "top"},
+            "`frame` must have only levels of 'edu' that the survey has, since I(edu > 'low') uses "
+            "them, got ['top'] in 40 rows. Available: ['low', 'mid', 'high'].",
+        ),
+    ],
+)
+def test_a_call_refuses_types_and_levels_that_the_survey_lacks(call, change, message, answers):
+    design = design_of(f"y ~ {call}", answers)
+    with raises(DataError, message):
+        design.rows(answers.assign(**change), argument="frame")
+
+
+def test_a_column_of_the_frame_does_not_stand_for_a_name_of_the_namespace(answers):
+    design = design_of("y ~ I(k > cut) + I(k * np.pi)", answers, cut=2)
+    frame = answers.assign(cut=9, **{"np.pi": 0.0})
+    np.testing.assert_array_equal(
+        design.rows(frame).population(), design.rows(answers).population()
+    )
+
+
+def test_functions_of_the_user_s_may_make_levels_of_new_text(answers):
+    first = {"first": lambda g: g.str[0]}
+    survey = answers.assign(g=answers["g"] + "1")
+    fit = mrp.testing.fake_fit("y ~ (1 | first(g))", survey, family="gaussian", namespace=first)
+    assert len(mrp.predictions(fit, newdata=survey.assign(g=survey["g"] + "9"))) == 40
+
+
+@pytest.mark.parametrize("term", ["C(np.where(k > 1, k, np.nan))", "(1 | f(g))", "C(f(g))"])
+def test_missing_values_of_calls_are_no_levels(term, answers):
+    f = {"f": lambda g: g.map({"a": "x"})}
+    with pytest.raises(DataError, match="must have a level for each row in"):
+        design_of(f"y ~ {term}", answers, **f)
+    later = {"f": lambda g: g.map({"a": "x", "b": "y"})}
+    design = design_of("y ~ (1 | f(g))", answers, **later)
+    message = (
+        "`frame` must have a level for each row in 'f(g)', got none in 40 of 40. Let the call give "
+        "one for every value."
+    )
+    with raises(DataError, message):
+        design.rows(answers.assign(g="c"), argument="frame")
+
+
+@pytest.mark.parametrize(
+    ("call", "problem"),
+    [
+        ("log(k, 2)", "log takes 1, got 2 arguments"),
+        ("np.minimum(k, 2, scale(k))", "minimum takes 2, got 3 arguments"),
+    ],
+)
+def test_functions_take_no_more_than_they_use(call, problem, answers):
+    with pytest.raises(FormulaError, match=problem):
+        design_of(f"y ~ {call}", answers)
+
+
+def test_numpy_s_functions_of_whole_numbers_do_not_overflow(answers):
+    design = design_of("y ~ np.power(k, 50) + np.square(k * 3000000000) + np.power(k, -1)", answers)
+    k = answers["k"].to_numpy(dtype=float)
+    wanted = np.column_stack([np.ones(40), k**50, (k * 3e9) ** 2, 1 / k])
+    np.testing.assert_allclose(design.rows(answers).population(), wanted, rtol=1e-12)
+
+
+def test_large_whole_numbers_are_told_apart():
+    ids = np.array([2**63 + 1, 2**63 + 2, 2**63 + 5] * 2, dtype=np.uint64)
+    survey = pd.DataFrame({"y": np.arange(6.0), "id": ids})
+    design = design_of("y ~ (1 | id)", survey)
+    assert design.factors["id"].groups == tuple(map(str, ids[:3].tolist()))
+    assert design.rows(survey).groups["id"].tolist() == [0, 1, 2] * 2
+
+
+@pytest.mark.parametrize("column", ["T", "log", "np.pi", "scale"])
+def test_columns_may_be_called_as_functions_are(column, answers):
+    survey = answers.assign(**{column: answers["k"] * 2.0})
+    design = design_of(f"y ~ {column} + (1 | {column})", survey)
+    np.testing.assert_array_equal(design.rows(survey).population()[:, 1], survey[column])
+    with pytest.raises(DataError, match=r"must have every column that the formula uses, lacks"):
+        design_of(f"y ~ {column}", answers)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "y ~ offset(np.column_stack([k, k]))",
+        "y ~ (1 | bs(k, df=4))",
+        "bs(y, df=4) ~ k",
+        "y ~ empty(k)",
+        "y ~ words(k)",
+        "p(successes=k, trials=k) ~ g",
+    ],
+)
+def test_results_of_another_shape_are_refused(formula, answers):
+    own = {
+        "empty": lambda k: np.zeros((len(k), 0)),
+        "words": lambda k: np.array([["a", "b"]] * len(k)),
+    }
+    with pytest.raises(MRPError, match="`formula` must"):
+        design_of(formula, answers, **own)
+
+
+def test_letters_are_those_that_are_written():
+    survey = pd.DataFrame(
+        {"y": [1.0, 2.0, 4.0], "\u00b5": [1.0, 2.0, 3.0], "\u03bc": [5.0, 5.5, 9.0]}
+    )
+    columns = design_of("y ~ I(\u00b5 * 1)", survey).rows(survey).population()
+    np.testing.assert_array_equal(columns[:, 1], [1.0, 2.0, 3.0])
+
+
+def test_calls_and_what_their_columns_hold_are_saved(answers, tmp_path):
+    fit = mrp.testing.fake_fit("y ~ I(edu > 'low') + C(k):vet", answers, family="gaussian")
+    loaded = mrp.load_fit(fit.save(tmp_path / "fit.nc"))
+    assert loaded.design == fit.design
 
 
 # --- the outcome and the predictors ---------------------------------------------------------------

@@ -238,6 +238,7 @@ CALLS = "`formula` must have calls that Python can read, got"
         ("I(x^2)", "a power is written **, not ^"),
         ("I(x > 0 and z < 1)", CONDITIONS),
         ("I(not x)", CONDITIONS),
+        ("I(x > 1 & z < 3)", CONDITIONS),
         ("I(x if z else k)", "'x if z else k' is more than columns, numbers, text and calls"),
         ("I(x[0])", "'x[0]' is more than columns, numbers, text and calls"),
         ("I([k for k in x])", "'[k for k in x]' is more than columns, numbers, text and calls"),
