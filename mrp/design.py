@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from mrp.errors import DataError, closest, did_you_mean, listing, lookalikes, meant, type_name
 from mrp.formula.calls import Calls, names_in
-from mrp.formula.functions import wide
+from mrp.formula.functions import as_levels
 
 Array = NDArray[Any]
 Plain = str | int | float | bool
@@ -62,13 +62,14 @@ class Categorical:
 
     def codes(self, values: pd.Series) -> NDArray[np.int32]:
         """Position of each value among the levels; `UNSEEN` where it is not one of them."""
-        # an index of booleans would not know 0 and 1
+        # an index of booleans would not know 0 and 1, nor one of numbers False and True
         booleans = all(isinstance(level, bool) for level in self.levels)
+        booleans |= pd.api.types.is_bool_dtype(values.dtype)
         levels = pd.Index(self.levels, dtype=object if booleans else None)
         if isinstance(values.dtype, pd.CategoricalDtype):
             of_category = levels.get_indexer(values.cat.categories)
             return np.append(of_category, UNSEEN)[values.cat.codes].astype(np.int32)
-        wanted = pd.Index(wide(values), dtype=object if booleans else None)
+        wanted = pd.Index(as_levels(values), dtype=object if booleans else None)
         return levels.get_indexer(wanted).astype(np.int32)
 
 

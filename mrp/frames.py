@@ -24,6 +24,7 @@ from mrp.errors import (
     warn,
     written,
 )
+from mrp.returned import unmasked
 
 Floats = NDArray[np.float64]
 Weights = str | Sequence[float] | NDArray[Any] | pd.Series
@@ -70,7 +71,7 @@ def as_pandas(table: Any, argument: str) -> pd.DataFrame:
             frame = _sorted_categories(frame)
             frame.attrs[UNLABELLED] = True
     _check_column_names(frame.columns, argument)
-    return _without_ambiguous_names(_without_dictionaries(frame))
+    return _without_ambiguous_names(_without_decimals(_without_dictionaries(frame)))
 
 
 def _sorted_categories(frame: pd.DataFrame) -> pd.DataFrame:
@@ -97,6 +98,16 @@ def _without_dictionaries(frame: pd.DataFrame) -> pd.DataFrame:
     table = pa.Table.from_pandas(frame[dictionaries], preserve_index=False)
     columns = _sorted_categories(table.to_pandas(ignore_metadata=True))
     return frame.assign(**{str(name): columns[name].array for name in dictionaries})
+
+
+def _without_decimals(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with doubles in place of decimals, as databases write them."""
+    decimals = [
+        name
+        for name, column in frame.items()
+        if column.dtype == object and pd.api.types.infer_dtype(column) == "decimal"
+    ]
+    return frame.assign(**{str(name): frame[name].astype(float) for name in decimals})
 
 
 def _without_ambiguous_names(frame: pd.DataFrame) -> pd.DataFrame:
@@ -222,7 +233,7 @@ def weights_of(wts: Weights | None, data: pd.DataFrame, argument: str = "newdata
             )
         given, said = data[wts], f"column {wts!r}"
     else:
-        array, said = np.asarray(in_rows(wts, data, "wts", argument)), "the weights given"
+        array, said = unmasked(in_rows(wts, data, "wts", argument)), "the weights given"
         if array.shape != (len(data),):
             shape = " x ".join(map(str, array.shape)) or "a single number"
             raise RequestError(
@@ -230,7 +241,7 @@ def weights_of(wts: Weights | None, data: pd.DataFrame, argument: str = "newdata
                 f"Name a column instead, so that they stay together."
             )
         given = pd.Series(array)
-    if not pd.api.types.is_numeric_dtype(given.dtype):
+    if not is_real(given.dtype):
         raise DataError(
             f"`wts` must be numbers, got type {str(given.dtype)!r} in {said}. "
             f"Convert them with `astype(float)`."
@@ -238,6 +249,12 @@ def weights_of(wts: Weights | None, data: pd.DataFrame, argument: str = "newdata
     weights = given.to_numpy(dtype=np.float64, na_value=np.nan)
     _check_weights(weights, said)
     return weights
+
+
+def is_real(dtype: Any) -> bool:
+    """Whether values are numbers, and not complex ones."""
+    numbers = pd.api.types.is_numeric_dtype(dtype)
+    return bool(numbers and not pd.api.types.is_complex_dtype(dtype))
 
 
 def _check_weights(weights: Floats, said: str) -> None:
@@ -320,7 +337,7 @@ def _table_of(by: Any) -> pd.DataFrame:
     raise RequestError(
         f"`by` must be the name of a column, a list of names, or a table that maps values to "
         f"groups, got {written(by) if isinstance(by, Number | np.bool_) else type(by).__name__}. "
-        f"{f'Write by={names!r}.' if names else instead}"
+        f"{f'Write by={listing(names)}.' if names else instead}"
     )
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrp.design import Categorical, Design, DesignRows
-from mrp.errors import DataError, RequestError, closest, listing, unknown
+from mrp.errors import DataError, RequestError, closest, listing, unknown, written
 
 Floats = NDArray[np.float64]
 Way = Literal["gaussian", "uncertainty", "old_levels"]
@@ -284,13 +284,22 @@ class _Came:
             f"{listing(labels)} ({self._size(labels)})."
         )
         near = closest(labels[0], self.rows.design.factors[self.factor].groups)
-        if any(self._same_text(*part) for part in wrong[0][1].items()):
+        parts = [part for _, of_group in wrong for part in of_group.items()]
+        if any(self._same_text(*part) for part in parts):
             raise DataError(
                 f"{message} The survey has groups of these names, but of another type (numbers "
                 f"and text, or whole and decimal numbers): convert the column."
             )
         if near is not None:
             message += f" Did you mean {near!r}?"
+        alike = [(column, value) for column, value in parts if self._alike(column, value)]
+        if alike and new.nothing:
+            column, value = alike[0]
+            raise DataError(
+                f"{message} {written(value)} differs from {written(self._alike(column, value))} of "
+                f"the survey in case, blanks, leading zeros or the form of letters alone: correct "
+                f"the column."
+            )
         if not new.nothing:
             raise DataError(
                 f"{message} If they are meant, add them: {_naming(self.factor, wrong)}."
@@ -365,6 +374,11 @@ class _Came:
         at = [first + k for k, label in enumerate(self.groups) if label in set(labels)]
         theirs = np.isin(self.rows.groups[self.factor], at)
         return f"{int(theirs.sum())} rows, {share_of(self.weights, theirs):.1%} of the weight"
+
+    def _alike(self, column: str, value: Any) -> Any:
+        """The survey's level that a value looks like, if any."""
+        levels = _levels(self.rows.design, self.factor)[column]
+        return next((level for level in levels if look_of(level) == look_of(value)), None)
 
     def _same_text(self, column: str, value: Any) -> bool:
         levels = _levels(self.rows.design, self.factor)[column]

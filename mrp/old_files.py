@@ -21,7 +21,7 @@ from mrp.formula.calls import (
     parsed,
     result_of,
 )
-from mrp.formula.functions import OVER_ROWS
+from mrp.formula.functions import OVER_ROWS, plain_dtype
 from mrp.formula.grammar import describe
 
 
@@ -104,8 +104,7 @@ def _is_narrow(dtype: Any) -> bool:
     """Whether numbers have less than 64 bits, booleans among them: arithmetic was done in these."""
     if not pd.api.types.is_numeric_dtype(dtype):
         return False
-    plain: np.dtype[Any] = np.dtype(getattr(dtype, "numpy_dtype", dtype))
-    return plain.itemsize < 8
+    return bool(np.dtype(plain_dtype(dtype)).itemsize < 8)
 
 
 def _label(node: ast.AST) -> str:

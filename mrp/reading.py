@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
@@ -39,6 +40,8 @@ PLAIN = (
 """Numbers as programs write them. Not 01, +1, 1E5, nor integers too long to be exact: codes."""
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 """What can be read as a number where another file says that it is one."""
+LOOSE = r"[-+($€£\s]*[0-9][0-9.,'\s]*[%€)]?"
+"""What people read as a number, as spreadsheets show it: 45%, $1,000, 4,5."""
 TRUTH = r"^(true|True|TRUE|false|False|FALSE)$"
 """Truth values as pandas, polars, pyarrow and R write them."""
 TRUTH_OR_BIT = rf"{TRUTH}|^[01]$"
@@ -110,9 +113,26 @@ def read_tables(
             values = _without(column.of_kind(kind), missing)
             table = table.set_column(table.column_names.index(name), name, values)
         if b"pandas" in (table.schema.metadata or {}):
+            _check_categories(table.schema, file.argument, set(asked[file.argument]) - set(settled))
             table = table.to_pandas()  # its levels keep their order, ordered or not
         tables[file.argument] = as_pandas(table, file.argument)
     return tables
+
+
+def _check_categories(schema: pa.Schema, argument: str, asked: Collection[str]) -> None:
+    """Raise if pandas wrote ordered categories of numbers as plain numbers, without the order."""
+    stored = json.loads(schema.metadata[b"pandas"]).get("columns", [])
+    for column in stored:
+        name = column.get("field_name")
+        has_order = (column.get("metadata") or {}).get("ordered")
+        if name not in asked or column.get("pandas_type") != "categorical" or not has_order:
+            continue
+        if not pa.types.is_dictionary(schema.field(name).type):
+            raise DataError(
+                f"`{argument}` must say the order of the levels of {name!r}, a categorical in "
+                f"pandas, of which Parquet kept the numbers alone. Name them: "
+                f"`--levels {shlex.quote(name)}=…`, or write them as text."
+            )
 
 
 # --- files ----------------------------------------------------------------------------------------
@@ -472,7 +492,7 @@ def warn_of_number_like(design: Design, argument: str, settled: Collection[str] 
         if name not in design.columns or component.name not in design.population_components:
             continue
         levels = [str(level) for level in component.levels if isinstance(level, str)]
-        if 2 * sum(bool(re.match(NUMBER, level)) for level in levels) <= len(levels):
+        if 2 * sum(bool(re.fullmatch(LOOSE, level)) for level in levels) <= len(levels):
             continue
         odd = [level for level in levels if not re.match(PLAIN, level)]
         reason = f"because of {listing(odd)}" if odd else "because the other file has text there"

@@ -12,6 +12,13 @@ from mrp.errors import RequestError
 Floats = NDArray[np.float64]
 
 
+def unmasked(values: Any) -> NDArray[Any]:
+    """An array with NaN where a masked one hides a value, which NumPy would bring back."""
+    if isinstance(values, np.ma.MaskedArray) and values.mask.any():
+        return np.asarray(np.ma.filled(values.astype(np.float64), np.nan))
+    return np.asarray(values)
+
+
 def numbers(returned: Any, argument: str, truth_values: str) -> Floats:
     """What a function returned, as real numbers.
 
@@ -29,7 +36,7 @@ def numbers(returned: Any, argument: str, truth_values: str) -> Floats:
     RequestError
         It returned truth values, complex numbers, or no numbers.
     """
-    array = np.asarray(returned)
+    array = unmasked(returned)
     if array.dtype == object:
         array = np.array(array.tolist())  # as numbers of Python, truth values among them
     if array.dtype.kind == "b":

@@ -141,11 +141,19 @@ class _Areas:
         """Whether the totals look like those of shares."""
         if self.at_unit(given):
             return True
-        if given.same or not self.agree:
+        if given.same or not self.agree or self.repeats(given):
             return False
         if self.factor:
             return len(self.totals) > 2  # two may be the same by chance
         return len(self.totals) > MANY and not given.whole and _round(self.common)
+
+    def repeats(self, given: _Given) -> bool:
+        """Whether each has the same weights: one population, once for each year or poll."""
+        if (self.cells != self.cells[0]).any():
+            return False
+        ordered = given.weights[np.lexsort((given.weights, self.codes))]
+        each = ordered.reshape(len(self.cells), -1)
+        return bool(np.allclose(each, each[0], rtol=AGREE, atol=0))
 
     def at_unit(self, given: _Given) -> bool:
         """Whether the totals are 1, 100 or another power of ten, within rounding."""
@@ -167,7 +175,9 @@ class _Areas:
         if len(kinds) < 2 or not (ones | hundreds).any():
             return False
         largest = 100.0 if hundreds.any() else 1.0
-        by_chance = given.whole and hundreds.sum() < 2
+        units = np.minimum(np.abs(self.totals - 1), np.abs(self.totals / 100 - 1))
+        exact = not given.whole and bool((units <= AGREE).any())
+        by_chance = (ones | hundreds).sum() < 2 and not exact
         return bool((self.totals[others] >= 5 * largest).all()) and not by_chance
 
     def kinds(self, given: _Given) -> tuple[NDArray[np.bool_], ...]:

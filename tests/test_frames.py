@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from decimal import Decimal
 from functools import cache
 
 import narwhals as nw
@@ -699,12 +700,52 @@ def test_misspelt_group_is_named_with_its_share_and_the_right_one():
     share = FRAME["n"][unknown.to_numpy()].sum() / FRAME["n"].sum()
     message = (
         f"`frame` must have only groups of 'state' that the survey has, got ['Ca', 'Ve'] "
-        f"({int(unknown.sum())} rows, {share:.1%} of the weight). Did you mean 'CA'? Say how to "
-        f"draw new groups: new_levels='gaussian' (from the fitted group distribution), "
-        f"'uncertainty' or 'old_levels'."
+        f"({int(unknown.sum())} rows, {share:.1%} of the weight). Did you mean 'CA'? 'Ca' "
+        f"differs from 'CA' of the survey in case, blanks, leading zeros or the form of letters "
+        f"alone: correct the column."
     )
     with raises(DataError, message):
         poststratified(frame(state=states))
+
+
+def test_masked_and_complex_weights_are_refused():
+    masked = np.ma.masked_less(FRAME["n"].to_numpy(), 5)
+    bad = int(masked.mask.sum())
+    first = int(np.flatnonzero(masked.mask)[0])
+    message = (
+        f"`wts` must be finite and 0 or more, got {bad} missing of {len(FRAME)} in the weights "
+        f"given (first at row {first}). Correct them, or leave those rows out."
+    )
+    with raises(DataError, message):
+        poststratified(frame(), wts=masked)
+    message = (
+        "`wts` must be numbers, got type 'complex128' in the weights given. Convert them with "
+        "`astype(float)`."
+    )
+    with raises(DataError, message):
+        poststratified(frame(), wts=FRAME["n"].to_numpy() + 0j)
+
+
+def test_decimals_are_numbers():
+    survey = SURVEY.assign(x=[Decimal(f"{x:.2f}") for x in SURVEY["x"]])
+    fitted = fake_fit("y ~ x + (1 | state)", survey, family="bernoulli", draws=2)
+    plain = fake_fit("y ~ x + (1 | state)", SURVEY.round(2), family="bernoulli", draws=2)
+    cells = frame(x=[Decimal(f"{x:.2f}") for x in FRAME["x"]], n=FRAME["n"].map(Decimal))
+    ours = mrp.poststratify(fitted, cells, by="state", wts="n")
+    theirs = mrp.poststratify(plain, frame(x=FRAME["x"].round(2)), by="state", wts="n")
+    np.testing.assert_allclose(ours.draws, theirs.draws)
+
+
+def test_levels_of_narrow_floats_are_those_that_are_written():
+    survey = SURVEY.assign(district=(SURVEY["district"] / 10).astype("float32"))
+    fitted = fake_fit("y ~ (1 | district)", survey, family="bernoulli", draws=2)
+    assert fitted.design.factors["district"].groups == ("0.1", "0.2", "0.3")
+    cells = frame(district=FRAME["district"] / 10)
+    ours, theirs = (
+        mrp.poststratify(fitted, each, by=None, wts="n").draws
+        for each in (cells, cells.astype({"district": "float32"}))
+    )
+    np.testing.assert_array_equal(ours, theirs)
 
 
 def test_unknown_group_like_no_other_is_named():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import shlex
 import tempfile
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ from hypothesis import strategies as st
 import mrp
 from mrp.errors import DataError, FrameWarning
 from mrp.files import write_table
-from mrp.reading import MARKS, read_tables, warn_of_number_like
+from mrp.reading import LOOSE, MARKS, read_tables, warn_of_number_like
 from tests.messages import raises, warns
 
 Write = Callable[[dict[str, Any], Path], None]
@@ -636,3 +637,32 @@ def test_file_is_read_as_the_csv_module_reads_it_or_refused(text: str) -> None:
             assert values(found[name]) == [float(cell) if cell else None for cell in texts]
         else:
             assert values(found[name]) == [cell or None for cell in texts]
+
+
+def test_categorical_of_numbers_that_parquet_kept_as_numbers_needs_its_order(
+    tmp_path: Path,
+) -> None:
+    survey = pd.DataFrame(
+        {"edu": pd.Categorical([3, 1, 2], [3, 2, 1], ordered=True), "y": [0, 1, 1]}
+    )
+    survey.to_parquet(tmp_path / "survey.parquet")
+    paths = {"SURVEY": tmp_path / "survey.parquet"}
+    message = (
+        "`SURVEY` must say the order of the levels of 'edu', a categorical in pandas, of which "
+        "Parquet kept the numbers alone. Name them: `--levels edu=…`, or write them as text."
+    )
+    with raises(DataError, message):
+        read_tables(paths, asked={"SURVEY": {"edu", "y"}})
+    assert read_tables(paths, asked={"SURVEY": {"y"}})["SURVEY"]["y"].tolist() == [0, 1, 1]
+    settled = read_tables(paths, asked={"SURVEY": {"edu"}}, settled={"edu"})
+    assert settled["SURVEY"]["edu"].tolist() == [3, 1, 2]
+
+
+@pytest.mark.parametrize("written", ["45%", "$45", "4,5", "1 045", "(45)", "1\u00a0045", "€ 4.50"])
+def test_numbers_of_spreadsheets_look_like_numbers(written: str) -> None:
+    assert re.fullmatch(LOOSE, written)
+
+
+@pytest.mark.parametrize("written", ["18-29", "2020-01-01", "E45", "45+", "A", "4 year", "1/2"])
+def test_ranges_dates_and_codes_do_not(written: str) -> None:
+    assert not re.fullmatch(LOOSE, written)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import mrp
 from mrp.errors import FrameWarning
 from mrp.testing import fake_fit
+from tests.cases import FRAME, SURVEY
 from tests.messages import warns
 
 STATES = [f"S{k:02d}" for k in range(12)]
@@ -274,3 +275,15 @@ def least(*states):
 def test_mixture_of_shares_percents_and_counts_is_noticed(weights, said):
     assert said_of(weights) == [mixed(*said)]
     assert said_of(weights, by="state") == []
+
+
+def test_one_population_for_each_year_or_poll_is_no_sign_of_shares():
+    polls = ["p1", "p2", "p3"]
+    survey = SURVEY.assign(poll=np.resize(polls, len(SURVEY)))
+    fitted = fake_fit("y ~ x + (1 | poll)", survey, family="bernoulli", draws=2)
+    cells = pd.concat([FRAME.assign(poll=name) for name in polls])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for share in (1.0, 1 / 3):
+            weighted = cells.assign(n=cells["n"] * share)
+            assert len(mrp.avg_predictions(fitted, newdata=weighted, wts="n")) == 1

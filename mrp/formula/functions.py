@@ -63,6 +63,22 @@ def wide(values: Any) -> Any:
     return values.astype(np.float64)
 
 
+def as_levels(values: pd.Series) -> Any:
+    """A column whose numbers are levels: 0.1 of 32 bits is the 0.1 that it is written as."""
+    dtype = values.dtype
+    if not pd.api.types.is_float_dtype(dtype) or np.dtype(plain_dtype(dtype)).itemsize >= 8:
+        return wide(values)
+    narrow = values.to_numpy(dtype=plain_dtype(dtype))
+    codes, distinct = pd.factorize(narrow)
+    decimal = np.array([float(str(number)) for number in distinct], dtype=np.float64)
+    return pd.Series(decimal[codes], index=values.index, name=values.name)
+
+
+def plain_dtype(dtype: Any) -> Any:
+    """NumPy's type for one of pandas' or arrow's."""
+    return getattr(dtype, "numpy_dtype", dtype)
+
+
 def counted(value: Any) -> Any:
     """Booleans as 0 and 1, for arithmetic; anything else as it is."""
     if isinstance(value, bool | np.bool_):

@@ -47,7 +47,7 @@ from mrp.formula.calls import (
     values_of,
 )
 from mrp.formula.coding import codings
-from mrp.formula.functions import OFFSET, PROPORTIONS, Coded, functions
+from mrp.formula.functions import OFFSET, PROPORTIONS, Coded, as_levels, functions
 from mrp.formula.grammar import Bracket, Description, Part, Parts, describe, name_of
 from mrp.formula.idioms import CONSTANTS
 from mrp.levels import Kind
@@ -102,7 +102,7 @@ def learn(
         raise DataError("`data` must have at least one row, got none. Pass the survey.")
 
     ready = survey.assign(**{name: prepared(survey[name]) for name in columns})
-    reader = _Reader(ready, namespace)
+    reader = _Reader(ready, survey, namespace)
     ordered = levels == "ordered"
     terms = reader.population(described, intercept=described.intercept or ordered)
     if ordered:
@@ -278,14 +278,17 @@ class _Reader:
 
     Parameters
     ----------
-    survey
-        Its columns as `prepared` gives them.
+    survey, raw
+        Its columns as `prepared` gives them, and as they are.
     namespace
         The user's functions.
     """
 
-    def __init__(self, survey: pd.DataFrame, namespace: Mapping[str, Any]) -> None:
+    def __init__(
+        self, survey: pd.DataFrame, raw: pd.DataFrame, namespace: Mapping[str, Any]
+    ) -> None:
         self._survey = survey
+        self._raw = raw
         self._namespace = namespace
         self._values: dict[str, Any] = {}
         self.components: dict[str, Component] = {}
@@ -412,7 +415,7 @@ class _Reader:
         for part, component in zip(parts, components, strict=True):
             self._add(component, part)
         codes = [
-            c.codes(as_series(values_of(self._value(p))))
+            c.codes(as_series(values_of(self._value(p) if p.is_call else self._raw[p.text])))
             for c, p in zip(components, parts, strict=True)
         ]
         first, _ = unique_rows([c.astype(np.int64) for c in codes], len(self._survey))
@@ -466,7 +469,9 @@ class _Reader:
         check_made(part.name, as_series(values_of(value)), "data")
         if isinstance(value, Coded) and value.levels is not None:
             return tuple(_plain(level) for level in value.levels)
-        values = prepared(as_series(values_of(value)).rename(part.name))
+        # the survey's own type tells how a number is written
+        raw = value if part.is_call else self._raw[part.text]
+        values = prepared(as_levels(as_series(values_of(raw)).rename(part.name)))
         if isinstance(values.dtype, pd.CategoricalDtype):
             return tuple(_plain(level) for level in values.cat.categories)
         return tuple(_plain(level) for level in sorted(values.unique().tolist()))

@@ -260,6 +260,12 @@ def _outcome_numbers(name: str, values: Any, column: str = "column") -> NDArray[
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
         levels = sorted({str(value) for value in np.atleast_1d(array)})
+        words = [level for level in levels if not _is_number(level)]
+        if words and 2 * len(words) <= len(levels):
+            raise DataError(
+                f"`data` must have numbers in the outcome {name!r}, got the words {listing(words)} "
+                f"among them. If they mean missing, leave those rows out."
+            )
         raise DataError(
             f"`data` must have numbers in the outcome {name!r}, got levels {listing(levels)}. "
             f"Say which level counts as 1: \"{column}['{levels[-1]}'] ~ …\"." + _all_levels(levels)
@@ -271,6 +277,14 @@ def _outcome_numbers(name: str, values: Any, column: str = "column") -> NDArray[
             f"{int((~np.isfinite(numbers)).sum())} that are not. Check the column."
         )
     return numbers
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 # --- the column in the survey ---------------------------------------------------------------------

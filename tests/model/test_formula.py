@@ -546,6 +546,12 @@ def test_formulas_that_can_t_be_used_are_refused(formula: Any, message: str, peo
             "family='categorical', or 'cumulative' if they have an order.",
         ),
         (
+            "vote ~ x",
+            {"vote": lambda d: d["vote"].astype(str).where(d.index > 2, "Refused")},
+            "`data` must have numbers in the outcome 'vote', got the words ['Refused'] among them. "
+            "If they mean missing, leave those rows out.",
+        ),
+        (
             "C(sex) ~ x",
             {},
             "`data` must have numbers in the outcome 'C(sex)', got levels ['man', 'woman']. Say "
