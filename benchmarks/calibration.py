@@ -129,7 +129,7 @@ def survey():
         score=rng.normal(50.0, 10.0, RESPONDENTS),
         party=rng.choice(["left", "right", "none"], RESPONDENTS),
         trust=pd.Categorical(
-            rng.choice(["low", "some", "high"], RESPONDENTS), ["low", "some", "high"]
+            rng.choice(["low", "some", "high"], RESPONDENTS), ["low", "some", "high"], ordered=True
         ),
     )
 
