@@ -149,8 +149,8 @@ def poststratify(
         list[str] | None,
         typer.Option(
             metavar="TEXT",
-            help="What means a missing value in both files, besides empty cells: NA, -9. Again "
-            "for others.",
+            help="What means a missing value in both files, besides empty cells: -9, or of one "
+            "column vote=NA. Again for others.",
         ),
     ] = None,
     draws: Draws = 1000,

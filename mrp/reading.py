@@ -80,7 +80,7 @@ def read_tables(
         For each file the columns that are asked of it. Those asked of several files have the same
         type in each, and none may leave a doubt whether it has numbers.
     missing
-        Further texts that mean a missing value, in every column.
+        Further texts that mean a missing value: in every column, or as ``column=text`` in one.
     settled
         Columns whose levels the user names: a word among numbers is a level there.
 
@@ -110,7 +110,7 @@ def read_tables(
             kind = _common_kind(same)
             for other in others if kind == "text" else []:
                 _check_spelling(other, column)
-            values = _without(column.of_kind(kind), missing)
+            values = _without(column.of_kind(kind), _of_column(missing, name))
             table = table.set_column(table.column_names.index(name), name, values)
         if b"pandas" in (table.schema.metadata or {}):
             _check_categories(table.schema, file.argument, set(asked[file.argument]) - set(settled))
@@ -182,7 +182,8 @@ def _read(path: Path, argument: str, missing: Sequence[str]) -> tuple[Any, bool]
             f"{said}. Save the table again, or correct the extension."
         ) from error
     as_pandas(pd.DataFrame(columns=table.column_names), argument)  # no name twice
-    columns = [_without(column, missing) for column in table.columns]
+    named = zip(table.columns, table.column_names, strict=True)
+    columns = [_without(column, _of_column(missing, name)) for column, name in named]
     names = table.column_names
     return pa.table(columns, names=names).replace_schema_metadata(table.schema.metadata), typed
 
@@ -373,6 +374,18 @@ def _truth_values(texts: Any) -> Any:
     return pc.if_else(pc.is_valid(texts), true, pa.scalar(None, pa.bool_()))
 
 
+def _of_column(missing: Sequence[str], name: str) -> list[str]:
+    """Texts that mean missing in a column: those of all columns, and its own ``column=text``.
+
+    Examples
+    --------
+    >>> _of_column(["-9", "vote=NA", "state=XX"], "vote")
+    ['-9', 'NA']
+    """
+    own = [text.removeprefix(f"{name}=") for text in missing if text.startswith(f"{name}=")]
+    return [*(text for text in missing if "=" not in text), *own]
+
+
 def _without(values: Any, missing: Sequence[str]) -> Any:
     """Values of a column without those that mean missing: numbers by value, texts bar blanks."""
     if not missing:
@@ -423,7 +436,7 @@ def _check_words(column: _Column, others: Sequence[_Column]) -> None:
         return
     same = [column, *(other for other in others if not other.typed)]
     got = f"{listing(marks)} in {column.count(marks)} rows of {column.name!r}"
-    option = f"`--missing {shlex.quote(marks[0])}`"
+    option = _option(column, marks[0])
     rest = {text for each in same for text in each.distinct.to_pylist()} - MARKS
     if rest and any(_all(pa.array(sorted(rest)), pattern) for pattern in (PLAIN, TRUTH)):
         raise DataError(
@@ -439,6 +452,11 @@ def _check_words(column: _Column, others: Sequence[_Column]) -> None:
         )
 
 
+def _option(column: _Column, text: str) -> str:
+    """How to say that a text means missing in a column, and there alone."""
+    return f"`--missing {shlex.quote(f'{column.name}={text}')}`"
+
+
 def _check_numbers_alone(column: _Column, other: _Column) -> None:
     """Raise if a column of text has words where another file has numbers."""
     matches = pc.match_substring_regex(column.distinct, NUMBER)
@@ -447,7 +465,7 @@ def _check_numbers_alone(column: _Column, other: _Column) -> None:
         raise DataError(
             f"`{column.argument}` must have numbers in {column.name!r}, as `{other.argument}` has, "
             f"got {listing(words)} in {column.count(words)} rows. Write the same values in both "
-            f"files, or name what means missing: `--missing {shlex.quote(words[0])}`."
+            f"files, or name what means missing: {_option(column, words[0])}."
         )
 
 

@@ -480,7 +480,7 @@ def test_mark_of_missing_values_among_numbers_is_neither_level_nor_missing(
     message = (
         f"`SURVEY` must have no words among numbers or truth values, got [{mark.strip()!r}] in 2 "
         f"rows of 'g'. If that means missing, pass "
-        f"`--missing {shlex.quote(mark.strip())}`; if it is a level, name all of them: "
+        f"`--missing {shlex.quote(f'g={mark.strip()}')}`; if it is a level, name all of them: "
         f"`--levels g=…`."
     )
     with raises(DataError, message):
@@ -496,7 +496,7 @@ def test_mark_that_only_one_file_has_among_words_is_said_to_be_a_level(tmp_path:
     survey, frame = write_both({"g": ["a", "NA", "NA"]}, {"g": ["a", "b"]}, tmp_path)
     message = (
         "`SURVEY` has ['NA'] in 2 rows of 'g': a level like any other. If it means missing, pass "
-        "`--missing NA`."
+        "`--missing g=NA`."
     )
     with warns(FrameWarning, message):
         assert read_both(survey, frame)[0]["g"].tolist() == ["a", "NA", "NA"]
@@ -526,7 +526,7 @@ def test_words_where_the_other_file_has_numbers_are_refused(
     message = (
         f"`FRAME` must have numbers in 'g', as `SURVEY` has, got {words!r} in {len(words)} rows. "
         f"Write the same values in both files, or name what means missing: "
-        f"`--missing {words[0]}`."
+        f"`--missing g={words[0]}`."
     )
     with raises(DataError, message):
         read_both(survey, frame)
@@ -666,3 +666,13 @@ def test_numbers_of_spreadsheets_look_like_numbers(written: str) -> None:
 @pytest.mark.parametrize("written", ["18-29", "2020-01-01", "E45", "45+", "A", "4 year", "1/2"])
 def test_ranges_dates_and_codes_do_not(written: str) -> None:
     assert not re.fullmatch(LOOSE, written)
+
+
+def test_text_may_mean_a_missing_value_in_one_column_alone(tmp_path: Path) -> None:
+    (tmp_path / "survey.csv").write_text("state,y,z\nNA,1,-9\nAK,NA,2\nNA,0,3\n")
+    paths = {"SURVEY": tmp_path / "survey.csv"}
+    found = read_tables(paths, asked={"SURVEY": {"state", "y", "z"}}, missing=["y=NA", "-9"])
+    survey = found["SURVEY"]
+    assert survey["state"].tolist() == ["NA", "AK", "NA"]
+    assert survey["y"].isna().tolist() == [False, True, False]
+    assert survey["z"].isna().tolist() == [True, False, False]
