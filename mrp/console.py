@@ -64,6 +64,9 @@ _ADVICE: Mapping[str, str] = {
     ),
     r"Pass your own as `namespace=\{[^}]*\}`": "Compute the column in the files instead",
     r"with pandas\.cut": "in the file",
+    r"If they mean missing, leave those rows out\.": "If they mean missing, pass `--missing WORD`.",
+    r"Write by=\['([^']*)', '([^']*)'(.*?)\]\.": r"Write `--by \1 --by \2`.",
+    r"Convert the column\.$": "Write the same kind of values in both files.",
     r"choose another family\.": (
         "choose another family: `--family gaussian` for measurements, `poisson` for counts, "
         "`cumulative` or `categorical` for levels."

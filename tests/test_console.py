@@ -143,3 +143,21 @@ def test_diagnosis_gives_the_worst_numbers() -> None:
     assert diagnosis(info) == (
         "4,000 draws in 33 s, 2 divergences, worst R-hat 1.006 (1|state[KS]), worst ESS 1,110"
     )
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("Write by=['state', 'age'].", "Write `--by state --by age`."),
+        (
+            "got the words ['DK'] among them. If they mean missing, leave those rows out.",
+            "got the words ['DK'] among them. If they mean missing, pass `--missing WORD`.",
+        ),
+        (
+            "numbers are needed, got type 'str'. Convert the column.",
+            "numbers are needed, got type 'str'. Write the same kind of values in both files.",
+        ),
+    ],
+)
+def test_python_s_advice_is_given_in_the_shell_s_words(message: str, said: str) -> None:
+    assert one_line(message) == said

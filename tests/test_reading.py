@@ -671,7 +671,8 @@ def test_ranges_dates_and_codes_do_not(written: str) -> None:
 def test_text_may_mean_a_missing_value_in_one_column_alone(tmp_path: Path) -> None:
     (tmp_path / "survey.csv").write_text("state,y,z\nNA,1,-9\nAK,NA,2\nNA,0,3\n")
     paths = {"SURVEY": tmp_path / "survey.csv"}
-    found = read_tables(paths, asked={"SURVEY": {"state", "y", "z"}}, missing=["y=NA", "-9"])
+    asked = {"SURVEY": {"state", "y", "z"}}
+    found = read_tables(paths, asked=asked, missing=["y=NA", "-9"], settled={"state"})
     survey = found["SURVEY"]
     assert survey["state"].tolist() == ["NA", "AK", "NA"]
     assert survey["y"].isna().tolist() == [False, True, False]
