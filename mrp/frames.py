@@ -401,7 +401,7 @@ def _by_table(
     table: pd.DataFrame, data: pd.DataFrame, argument: str
 ) -> tuple[NDArray[np.int64], pd.DataFrame]:
     """Groups that a table makes of the values of some columns."""
-    columns = [str(name) for name in table.columns if name != MAPPED]
+    columns = [name for name in table.columns if name != MAPPED]
     if MAPPED not in table.columns or not columns:
         raise RequestError(
             f"`by`, as a table, must have the column {MAPPED!r} with the groups' labels beside "
