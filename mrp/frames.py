@@ -419,10 +419,14 @@ def _by_table(
     unmatched = joined[MAPPED].isna()
     if unmatched.any():
         values = keys[unmatched.to_numpy()].astype(str).agg(", ".join, axis=1)
+        labelled = table.loc[table[MAPPED].notna(), columns]
+        named = set(labelled.astype(str).agg(", ".join, axis=1))
+        step = "Add them to the table, or leave those rows out."
+        if set(values) <= named:
+            step = "The table has them in another type (numbers and text): convert its column."
         raise DataError(
             f"`by`, as a table, must give every row of `{argument}` a label, got none for "
-            f"{listing(values.unique())} ({int(unmatched.sum())} rows). Add them to the table, or "
-            f"leave those rows out."
+            f"{listing(values.unique())} ({int(unmatched.sum())} rows). {step}"
         )
     order = [label for label in table[MAPPED].unique() if (joined[MAPPED] == label).any()]
     codes = pd.Index(order).get_indexer(pd.Index(joined[MAPPED])).astype(np.int64)

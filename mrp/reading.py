@@ -481,7 +481,7 @@ def _check_spelling(other: _Column, column: _Column) -> None:
         raise DataError(
             f"`{column.argument}` must write levels of {column.name!r} as `{other.argument}` does, "
             f"got {listing(text for text, _ in pairs)} for {listing(text for _, text in pairs)}. "
-            f"Write zeros in front in both files, or in neither."
+            f"Write each number in the same way in both files."
         )
 
 

@@ -1036,6 +1036,22 @@ def test_table_that_names_a_combination_twice_is_refused():
         poststratified(frame(), by=table)
 
 
+def test_table_of_labels_in_another_type_is_told_so():
+    table = pd.DataFrame({"district": ["1", "2", "3"], "by": ["a", "a", "b"]})
+    message = (
+        "`by`, as a table, must give every row of `frame` a label, got none for ['1', '2', '3'] "
+        f"({len(FRAME)} rows). The table has them in another type (numbers and text): convert its "
+        "column."
+    )
+    cells = frame().sort_values("district")
+    with raises(DataError, message):
+        poststratified(cells, by=table)
+    numbers = table.assign(district=[1, 2, 3]).rename(columns={"district": 7})
+    renamed = cells.assign(**{"other": 1}).rename(columns={"other": 7})
+    renamed[7] = renamed["district"]
+    assert poststratified(renamed, by=numbers).labels["by"].tolist() == ["a", "b"]
+
+
 @pytest.mark.parametrize("lack", ["no row", "no label"])
 def test_row_that_a_table_has_no_label_for_is_refused(lack):
     count = int((FRAME["state"] == "VT").sum())

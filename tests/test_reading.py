@@ -549,7 +549,7 @@ def test_number_that_is_written_otherwise_is_no_new_level(
     message = (
         f"`{first}` must write levels of 'g' as `{second}` does, got {found[first]!r} for "
         f"{found[second]!r}. "
-        f"Write zeros in front in both files, or in neither."
+        f"Write each number in the same way in both files."
     )
     with raises(DataError, message):
         read_both(path, other) if swapped else read_both(other, path)
