@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from mrp.errors import DataError, closest, did_you_mean, listing, lookalikes, meant, type_name
 from mrp.formula.calls import Calls, names_in
-from mrp.formula.functions import as_levels
+from mrp.formula.functions import is_real, levels_as_written
 
 Array = NDArray[Any]
 Plain = str | int | float | bool
@@ -69,7 +69,7 @@ class Categorical:
         if isinstance(values.dtype, pd.CategoricalDtype):
             of_category = levels.get_indexer(values.cat.categories)
             return np.append(of_category, UNSEEN)[values.cat.codes].astype(np.int32)
-        wanted = pd.Index(as_levels(values), dtype=object if booleans else None)
+        wanted = pd.Index(levels_as_written(values), dtype=object if booleans else None)
         return levels.get_indexer(wanted).astype(np.int32)
 
 
@@ -528,8 +528,7 @@ def check_made(name: str, values: pd.Series, argument: str) -> None:
 
 def _numbers(name: str, values: pd.Series | Array, argument: str) -> NDArray[np.float64]:
     dtype = values.dtype
-    is_real = pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype)
-    if not (is_real or pd.api.types.is_bool_dtype(dtype)):
+    if not (is_real(dtype) or pd.api.types.is_bool_dtype(dtype)):
         raise DataError(
             f"`{argument}` must have a number in {name!r}, as the survey has, got type "
             f"{str(dtype)!r} (first value {np.asarray(values)[0]!r}). "

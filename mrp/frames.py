@@ -24,6 +24,7 @@ from mrp.errors import (
     warn,
     written,
 )
+from mrp.formula.functions import is_real
 from mrp.returned import unmasked
 
 Floats = NDArray[np.float64]
@@ -249,12 +250,6 @@ def weights_of(wts: Weights | None, data: pd.DataFrame, argument: str = "newdata
     weights = given.to_numpy(dtype=np.float64, na_value=np.nan)
     _check_weights(weights, said)
     return weights
-
-
-def is_real(dtype: Any) -> bool:
-    """Whether values are numbers, and not complex ones."""
-    numbers = pd.api.types.is_numeric_dtype(dtype)
-    return bool(numbers and not pd.api.types.is_complex_dtype(dtype))
 
 
 def _check_weights(weights: Floats, said: str) -> None:

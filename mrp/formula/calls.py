@@ -156,7 +156,7 @@ def run_and_learn(
     Its result, a `Coded` one where the call says how a categorical is coded, and what its stateful
     transforms have learned.
     """
-    evaluation = _Evaluation(data.reset_index(drop=True), namespace, None)
+    evaluation = _Evaluation(data, namespace, None)
     value = evaluation.value(parsed(text))
     return value, evaluation.learned
 
@@ -165,7 +165,7 @@ def evaluate(
     text: str, data: pd.DataFrame, namespace: Mapping[str, Any], states: list[State]
 ) -> Any:
     """Run a call on new data, with what its transforms have learned from the survey."""
-    return _Evaluation(data.reset_index(drop=True), namespace, states).value(parsed(text))
+    return _Evaluation(data, namespace, states).value(parsed(text))
 
 
 def result_of(value: Any, text: str, n: int) -> Any:
@@ -396,7 +396,7 @@ class _Evaluation:
     def __init__(
         self, data: pd.DataFrame, namespace: Mapping[str, Any], states: list[State] | None
     ) -> None:
-        self._data = data
+        self._data = data.reset_index(drop=True)
         self._known = {**namespace, **functions()}
         self._states = states
         self._transforms: list[Any] = []

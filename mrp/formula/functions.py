@@ -46,6 +46,12 @@ SHORT = ("log", "log1p", "log2", "log10", "exp", "sqrt", "abs")
 # --- numbers --------------------------------------------------------------------------------------
 
 
+def is_real(dtype: Any) -> bool:
+    """Whether values are numbers, and not complex ones; booleans are among them."""
+    numbers = pd.api.types.is_numeric_dtype(dtype)
+    return bool(numbers and not pd.api.types.is_complex_dtype(dtype))
+
+
 def wide(values: Any) -> Any:
     """A column with its numbers in 64 bits, and no missing-value types; others as they are."""
     if not isinstance(values, pd.Series):
@@ -55,7 +61,7 @@ def wide(values: Any) -> Any:
         return values
     if pd.api.types.is_bool_dtype(dtype):
         return values.astype(bool)
-    if pd.api.types.is_complex_dtype(dtype) or not pd.api.types.is_numeric_dtype(dtype):
+    if not is_real(dtype):
         return values
     if pd.api.types.is_integer_dtype(dtype):
         fits = not len(values) or values.max() < 2**63
@@ -63,7 +69,7 @@ def wide(values: Any) -> Any:
     return values.astype(np.float64)
 
 
-def as_levels(values: pd.Series) -> Any:
+def levels_as_written(values: pd.Series) -> Any:
     """A column whose numbers are levels: 0.1 of 32 bits is the 0.1 that it is written as."""
     dtype = values.dtype
     if not pd.api.types.is_float_dtype(dtype) or np.dtype(plain_dtype(dtype)).itemsize >= 8:

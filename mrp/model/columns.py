@@ -11,7 +11,7 @@ import pandas as pd
 
 from mrp.design import UNSEEN, Categorical
 from mrp.errors import DataError, RequestError, did_you_mean, listing, unknown
-from mrp.formula.functions import wide
+from mrp.formula.functions import is_real, wide
 
 Levels = Mapping[str, Sequence[Any]]
 """All levels of some columns, in order."""
@@ -21,10 +21,8 @@ def prepared(column: pd.Series) -> pd.Series:
     """A column as a model takes it: categories ordered and used, numbers of 64 bits."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.cat.remove_unused_categories().cat.as_ordered()
-    numeric = pd.api.types.is_numeric_dtype(column) and column.dtype.kind != "c"
-    if not (
-        numeric or pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_string_dtype(column)
-    ):
+    is_number = is_real(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)
+    if not (is_number or pd.api.types.is_string_dtype(column)):
         raise DataError(
             f"`data` must have numbers, strings or a categorical in {column.name!r}, got type "
             f"{str(column.dtype)!r} (first value {column.iloc[0]!r}). Convert the column, for "

@@ -47,7 +47,7 @@ from mrp.formula.calls import (
     values_of,
 )
 from mrp.formula.coding import codings
-from mrp.formula.functions import OFFSET, PROPORTIONS, Coded, as_levels, functions
+from mrp.formula.functions import OFFSET, PROPORTIONS, Coded, functions, levels_as_written
 from mrp.formula.grammar import Bracket, Description, Part, Parts, describe, name_of
 from mrp.formula.idioms import CONSTANTS
 from mrp.levels import Kind
@@ -471,7 +471,7 @@ class _Reader:
             return tuple(_plain(level) for level in value.levels)
         # the survey's own type tells how a number is written
         raw = value if part.is_call else self._raw[part.text]
-        values = prepared(as_levels(as_series(values_of(raw)).rename(part.name)))
+        values = prepared(levels_as_written(as_series(values_of(raw)).rename(part.name)))
         if isinstance(values.dtype, pd.CategoricalDtype):
             return tuple(_plain(level) for level in values.cat.categories)
         return tuple(_plain(level) for level in sorted(values.unique().tolist()))
