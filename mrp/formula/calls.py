@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -397,6 +398,7 @@ class _Evaluation:
         self, data: pd.DataFrame, namespace: Mapping[str, Any], states: list[State] | None
     ) -> None:
         self._data = data.reset_index(drop=True)
+        self._namespace = namespace
         self._known = {**namespace, **functions()}
         self._states = states
         self._transforms: list[Any] = []
@@ -449,11 +451,7 @@ class _Evaluation:
     def _function(self, name: str) -> Any:
         if name in self._known:
             return self._known[name]
-        root, *inner = name.split(".")
-        value = self._known[root]  # an object of the user's
-        for attribute in inner:
-            value = getattr(value, attribute)
-        return value
+        return _of_the_user(name, self._namespace)
 
     def _call(self, node: ast.Call) -> Any:
         name = callee(node)
@@ -476,6 +474,29 @@ class _Evaluation:
             vars(transform).update(self._states[len(self._transforms)])
         self._transforms.append(transform)
         return transform
+
+
+def _of_the_user(name: str, namespace: Mapping[str, Any]) -> Any:
+    """What a name with dots stands for: ``special.expit``, of a module or an object that is given.
+
+    Names that are public, of a module or its own submodules, and no attributes of what they name:
+    a formula that somebody else wrote must not come to what a module has imported.
+    """
+    root, *inner = name.split(".")
+    value = namespace[root]
+    for depth, attribute in enumerate(inner):
+        if attribute.startswith("_") or (depth and not isinstance(value, ModuleType)):
+            raise AttributeError(f"{attribute!r} is no public name of a module in `namespace`")
+        owner, value = value, getattr(value, attribute)
+        if isinstance(value, ModuleType) and not _is_inside(value, owner):
+            raise AttributeError(f"{attribute!r} is another module than the one in `namespace`")
+    return value
+
+
+def _is_inside(module: ModuleType, owner: Any) -> bool:
+    """Whether a module is part of a package."""
+    package = getattr(owner, "__name__", None)
+    return isinstance(owner, ModuleType) and module.__name__.startswith(f"{package}.")
 
 
 # --- checks ---------------------------------------------------------------------------------------

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import scipy
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
@@ -224,3 +226,31 @@ def test_binary_without_its_value_is_refused_for_new_data_would_change_it(
     )
     with raises(FormulaError, message):
         design_of(f"y ~ x + {call}", people)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("special.np.log(x)", "'np' is another module than the one in `namespace`"),
+        ("special._ufuncs.expit(x)", "'_ufuncs' is no public name of a module in `namespace`"),
+        ("special.expit.reduce(x)", "'reduce' is no public name of a module in `namespace`"),
+        ("I(x + own.__init__)", "'__init__' is no public name of a module in `namespace`"),
+        ("I(x + own.shift.real)", "'real' is no public name of a module in `namespace`"),
+    ],
+)
+def test_only_public_names_of_what_is_given_are_reached(call, said, people):
+    module = ModuleType("special")
+    vars(module).update(np=np, _ufuncs=scipy.special, expit=scipy.special.expit)
+    namespace = {"special": module, "own": SimpleNamespace(shift=1.0)}
+    with raises(
+        FormulaError,
+        f"`formula` must have terms that can be computed from `data`, got {call!r}: {said}.",
+    ):
+        design_of(f"y ~ {call}", people, **namespace)
+
+
+@pytest.mark.parametrize("call", ["scipy.special.expit(x)", "I(x + own.shift)", "own.half(x)"])
+def test_public_names_of_what_is_given_are_known(call, people):
+    own = SimpleNamespace(shift=1.0, half=lambda x: x / 2)
+    design = design_of(f"y ~ {call}", people, scipy=scipy, own=own)
+    assert design.columns == ("x",)
