@@ -18,6 +18,8 @@ from mrp.words import VALUES
 
 SHOWN = 8
 """How many names a message lists before it says how many more there are."""
+LONGEST = 2000
+"""Characters of the longest message."""
 NEAR = 0.6
 """Likeness of two spellings, by difflib, from which one may stand for the other."""
 HOME = str(Path(__file__).parent / "_").removesuffix("_")
@@ -28,7 +30,13 @@ DIFFERENCES = "blanks, case or Unicode normalisation"
 
 
 class MRPError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base of every error that this package raises on purpose.
+
+    A message is cut in the middle if what it quotes is far too long to be read.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(shortened(str(message), LONGEST))
 
 
 class DataError(MRPError, ValueError):

@@ -33,9 +33,11 @@ from mrp.formula.functions import (
     OFFSET,
     OVER_ROWS,
     PROPORTIONS,
+    SPLINES,
     UNARY,
     Coded,
     arithmetic,
+    check_columns,
     function_names,
     functions,
     wide,
@@ -460,6 +462,8 @@ class _Evaluation:
             function = self._transform(function())
         positional = [self.value(argument) for argument in node.args]
         named = {str(keyword.arg): self.value(keyword.value) for keyword in node.keywords}
+        if name in SPLINES:
+            check_columns([*positional, named.get("df"), named.get("degree")])
         result = function(*positional, **named)
         if name in BINARIES and self._states is None and not np.any(result):
             column = pd.Series(positional[0] if positional else named["x"])

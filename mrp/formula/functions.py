@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -204,14 +204,21 @@ def _sum_coded(data: Any, omit: Any = None, levels: Sequence[Any] | None = None)
     """``S(x)``: every level against the mean of all."""
     from formulae.categorical import Sum
 
-    return _coded(data, Sum(omit), levels)
+    return _coded(data, Sum(_level(omit, "omit")), levels)
 
 
 def _treatment_coded(data: Any, ref: Any = None, levels: Sequence[Any] | None = None) -> Coded:
     """``T(x, ref='a')``: every level against the reference."""
     from formulae.categorical import Treatment
 
-    return _coded(data, Treatment(ref), levels)
+    return _coded(data, Treatment(_level(ref, "ref")), levels)
+
+
+def _level(value: Any, argument: str) -> Any:
+    """A level that an argument names, or None."""
+    if value is None or np.isscalar(value):
+        return value
+    raise ValueError(f"`{argument}` must be one level, got {type(value).__name__}")
 
 
 def _identity(x: Any) -> Any:
@@ -232,12 +239,25 @@ def _offset(x: Any) -> Any:
     return x
 
 
+MOST_COLUMNS = 1000
+"""Columns that one call may make: `poly` and `bs` take their number from the formula."""
+
+
+def check_columns(arguments: Iterable[Any]) -> None:
+    """Raise if an argument of a transform asks for more columns than any model has a use for."""
+    for argument in arguments:
+        if isinstance(argument, int | float) and abs(argument) > MOST_COLUMNS:
+            raise ValueError(f"at most {MOST_COLUMNS:,} columns can be made, got {argument:.4g}")
+
+
 OFFSET = "offset"
 PROPORTIONS = ("p", "prop", "proportion")
 """Names under which a formula may write the outcome ``p(successes, trials)``."""
 CODINGS = ("C", "S", "T")
 """Calls that say how a categorical is coded, and return its values as they are."""
 BINARIES = ("binary", "B")
+SPLINES = ("bs", "poly")
+"""Transforms that make several columns."""
 
 
 def _numpy(name: str) -> Any:

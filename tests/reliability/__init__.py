@@ -1,0 +1,1 @@
+"""What comes of bad input and of faults: the cases and fuzz runs behind `docs/reliability.md`."""

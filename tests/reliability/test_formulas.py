@@ -1,0 +1,48 @@
+"""Texts that somebody else wrote do nothing but what they say, or are refused."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from mrp.errors import FormulaError
+from mrp.model import Model
+from tests.messages import raises
+from tests.reliability import formulas
+
+
+def test_texts_are_read_or_refused_and_do_nothing_else() -> None:
+    counts = formulas.run(60, seed=1)
+    assert set(counts) == {"right", "refused"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "open('stolen', 'w')",
+        "__import__('os').system('true')",
+        "__import__('subprocess').run(['true'])",
+        "__import__('socket').socket()",
+        "__import__('pickle').loads(b'cposix\\nsystem\\n.')",
+    ],
+)
+def test_what_is_watched_for_is_noticed(text: str) -> None:
+    """The watch itself: it must see what the texts could do if they were evaluated."""
+    assert formulas.offences_of(text)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("poly(x, 1000000)", "at most 1,000 columns can be made, got 1e+06"),
+        ("bs(x, df=10000000)", "at most 1,000 columns can be made, got 1e+07"),
+        ("T(g, ref=g)", "`ref` must be one level, got Series"),
+    ],
+)
+def test_calls_are_bounded(call: str, said: str, people: pd.DataFrame) -> None:
+    survey = people.rename(columns={"state": "g"})
+    with raises(
+        FormulaError,
+        f"`formula` must have terms that can be computed from `data`, got {call!r}: {said}.",
+    ):
+        Model(f"y ~ {call}", survey, family="gaussian")
