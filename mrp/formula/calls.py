@@ -38,6 +38,7 @@ from mrp.formula.functions import (
     Coded,
     arithmetic,
     check_columns,
+    check_shapes,
     function_names,
     functions,
     wide,
@@ -419,6 +420,7 @@ class _Evaluation:
             return [self.value(item) for item in node.elts]
         if isinstance(node, ast.BinOp):
             left, right = self.value(node.left), self.value(node.right)
+            check_shapes((left, right))
             if type(node.op) in LOGICAL:
                 return LOGICAL[type(node.op)](left, right)
             return arithmetic(BINARY[type(node.op)], left, right)
@@ -436,6 +438,7 @@ class _Evaluation:
     def _comparison(self, node: ast.Compare) -> Any:
         """``a < b < c`` is ``(a < b) & (b < c)``."""
         values = [self.value(each) for each in (node.left, *node.comparators)]
+        check_shapes(values)
         holds = [
             COMPARISONS[type(op)](left, right)
             for op, left, right in zip(node.ops, values[:-1], values[1:], strict=True)

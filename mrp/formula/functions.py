@@ -7,6 +7,7 @@ double: small types would overflow without a word. A boolean counts as 0 or 1.
 from __future__ import annotations
 
 import ast
+import math
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ NUMPY = (
     *("ones_like", "zeros_like", "full_like", "pi", "e", "inf", "nan", "euler_gamma"),
 )
 """Names under ``np.`` that a formula knows."""
+
+BROADCAST = ("where", "clip", "isclose")
+"""Those that combine arguments of several shapes, besides ufuncs."""
 
 OVER_ROWS = (
     *("mean", "median", "average", "std", "var", "min", "max", "amin", "amax", "ptp", "sum"),
@@ -108,6 +112,14 @@ def arithmetic(apply: Callable[..., Any], *operands: Any) -> Any:
         if exact and not (apply in (operator.pow, np.power) and np.min(operands[1]) < 0):
             return apply(*operands)
     return doubles
+
+
+def check_shapes(operands: Iterable[Any]) -> None:
+    """Raise if operands would make a table of all rows by all rows, as (n, 1) and (n,) do."""
+    shapes = [shape for each in operands if isinstance(shape := getattr(each, "shape", ()), tuple)]
+    sizes = [math.prod(shape) for shape in shapes]
+    if math.prod(np.broadcast_shapes(*shapes)) > max(sizes, default=1):
+        raise ValueError(f"columns of one shape are needed, got {' and '.join(map(str, shapes))}")
 
 
 def _is_whole(value: Any) -> bool:
@@ -266,12 +278,14 @@ def _numpy(name: str) -> Any:
         return value
 
     def function(*arguments: Any, **options: Any) -> Any:
+        check_shapes(arguments if name in BROADCAST else ())
         with np.errstate(all="ignore"):  # what is not finite is refused later
             return value(*map(counted, arguments), **options)
 
     def elementwise(*arguments: Any) -> Any:
         if len(arguments) != value.nin:  # more would be written to
             raise TypeError(f"{name} takes {value.nin}, got {len(arguments)} arguments")
+        check_shapes(arguments)
         try:
             return arithmetic(value, *arguments)
         except TypeError:  # of whole numbers only, as bitwise_and

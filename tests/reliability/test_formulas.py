@@ -36,6 +36,18 @@ def test_what_is_watched_for_is_noticed(text: str) -> None:
     [
         ("poly(x, 1000000)", "at most 1,000 columns can be made, got 1e+06"),
         ("bs(x, df=10000000)", "at most 1,000 columns can be made, got 1e+07"),
+        (
+            "I(np.column_stack([x]) * x)",
+            "columns of one shape are needed, got (150, 1) and (150,)",
+        ),
+        (
+            "np.where(np.column_stack([x]) > 1, x, 0)",
+            "columns of one shape are needed, got (150, 1) and (150,) and ()",
+        ),
+        (
+            "I(np.column_stack([x]) > np.array([x]))",
+            "columns of one shape are needed, got (150, 1) and (1, 150)",
+        ),
         ("T(g, ref=g)", "`ref` must be one level, got Series"),
     ],
 )
