@@ -225,6 +225,6 @@ def _picture(path: Path, draw: Callable[[Axes], Axes]) -> Path:
 
     figure = Figure(figsize=(6.4, 10.5), layout="constrained")
     draw(figure.subplots())
-    with complete(path) as part:
-        figure.savefig(part, format="png", dpi=150)
+    with complete(path) as file:
+        figure.savefig(file, format="png", dpi=150)
     return path

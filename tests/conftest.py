@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable
+from pathlib import Path
 
 import hypothesis
 import numpy as np
@@ -77,3 +81,37 @@ def people() -> pd.DataFrame:
 def small_fit() -> Fit:
     """Made-up draws of a model of the small survey, with one grouping factor and three slopes."""
     return fake_fit(SMALL_FORMULA, make_survey(), family="bernoulli", chains=2, draws=20)
+
+
+_LIMITED = """
+import resource, sys
+from pathlib import Path
+path = Path(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    exec(sys.stdin.read())
+except Exception as error:
+    print(f"{type(error).__name__}: {error}")
+"""
+
+
+@pytest.fixture
+def limited() -> Callable[[str, Path], str]:
+    """Run code that writes `path` where no file may be over 100 kB, as in a disk that is full.
+
+    Returns what it prints, or the error that it ends in.
+    """
+    pytest.importorskip("resource", reason="needs limits of the size of files")
+
+    def run(code: str, path: Path) -> str:
+        process = subprocess.run(
+            [sys.executable, "-c", _LIMITED, str(path)],
+            input=textwrap.dedent(code),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert process.stderr == ""
+        return process.stdout.removesuffix("\n")
+
+    return run

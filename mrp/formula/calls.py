@@ -172,6 +172,17 @@ def evaluate(
     return _Evaluation(data, namespace, states).value(parsed(text))
 
 
+def constant(node: ast.AST) -> Any:
+    """The value of an argument that needs no data: a number, text, a list, a coding.
+
+    Raises
+    ------
+    KeyError
+        It needs a column.
+    """
+    return _Evaluation(pd.DataFrame(), {}, []).value(node)
+
+
 def result_of(value: Any, text: str, n: int) -> Any:
     """A call's result, if it has a value for each of n rows: a `Coded`, a column or an array."""
     if isinstance(value, Coded):

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mrp.errors import RequestError, listing
-from mrp.files import complete
+from mrp.files import complete, parquet_of
 from mrp.formula.calls import Calls
 from mrp.model.model import Model
 from mrp.model.prior_defaults import Priors
@@ -44,8 +44,8 @@ class Folder:
 
     def keep(self, number: int, rows: pd.DataFrame) -> None:
         """Write the rows of a finished survey, whole or not at all."""
-        with complete(self._file(number)) as part:
-            rows.to_parquet(part, index=False)
+        with complete(self._file(number)) as file:
+            file.write(parquet_of(rows))
 
     def _file(self, number: int) -> Path:
         return self.path / f"survey-{number:05d}.parquet"
@@ -72,8 +72,8 @@ def opened(path: Path, request: Request, labels: Names) -> Folder:
     if file.exists():
         _check_same(json.loads(file.read_text(encoding="utf-8")), description, path)
     else:
-        with complete(file) as part:
-            part.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+        with complete(file) as new:
+            new.write((json.dumps(description, indent=2) + "\n").encode())
     return Folder(path)
 
 
