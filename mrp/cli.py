@@ -31,7 +31,7 @@ app = typer.Typer(
 )
 
 Draws = Annotated[int, typer.Option(min=1, metavar="N", help="Draws kept per chain.")]
-Tune = Annotated[int, typer.Option(min=0, metavar="N", help="Draws discarded per chain.")]
+Tune = Annotated[int, typer.Option(min=1, metavar="N", help="Draws discarded per chain.")]
 Chains = Annotated[int, typer.Option(min=1, metavar="N", help="Number of chains.")]
 Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Makes the run repeatable.")]
 

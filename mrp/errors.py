@@ -6,6 +6,7 @@ Every message reads: argument · rule · what came · what is available · the n
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import unicodedata
 import warnings
@@ -22,6 +23,10 @@ LONGEST = 2000
 """Characters of the longest message."""
 NEAR = 0.6
 """Likeness of two spellings, by difflib, from which one may stand for the other."""
+SEEDS = 2**128
+"""Seeds are below it: NumPy's generators take as many bits from one."""
+LONG_NUMBER = 10**40
+"""Numbers from here on are told by their digits."""
 HOME = str(Path(__file__).parent / "_").removesuffix("_")
 """Folder of this package, with the slash at its end."""
 
@@ -94,6 +99,25 @@ def is_whole(value: object, least: int = 0) -> bool:
     (True, False, False, False)
     """
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+
+
+def check_bits(seed: int) -> None:
+    """Raise if a seed has more bits than NumPy's generators make use of."""
+    if seed >= SEEDS:
+        raise RequestError(f"`seed` must be below 2**128, got {counted(seed)}. Usual: 1.")
+
+
+def counted(value: object) -> str:
+    """A value that should be a number, for a message: a far too long one by its digits.
+
+    Examples
+    --------
+    >>> counted(2.5), counted("many"), counted(2**70), counted(10**5000)
+    ('2.5', "'many'", '1180591620717411303424', 'a number of 5,001 digits')
+    """
+    if isinstance(value, int) and abs(value) >= LONG_NUMBER:
+        return f"a number of {int(math.log10(abs(value))) + 1:,} digits"
+    return repr(value)
 
 
 def warn(message: str, category: type[Warning]) -> None:

@@ -21,7 +21,8 @@ import pandas as pd
 
 from mrp.arguments import explained
 from mrp.datasets import AGE, EDUCATION
-from mrp.errors import RequestError
+from mrp.errors import RequestError, check_bits, counted
+from mrp.memory import check_fits
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -143,11 +144,16 @@ def simulate_survey(
     True
     """
     _check_whole("seed", seed, at_least=0)
+    check_bits(int(seed))
     _check_whole("scale", scale, at_least=1)
     _check_number("state_sd", state_sd, 0.0, math.inf)
     _check_number("slope_sd", slope_sd, 0.0, math.inf)
     _check_number("correlation", correlation, -1.0, 1.0)
     _check_number("selection", selection, 0.0, math.inf)
+    rows = int(scale) * sum(SIZES.values())
+    check_fits(
+        BYTES_PER_RESPONDENT * rows, f"{rows:,} respondents", "scale", "Ask for fewer: 1 is usual."
+    )
     people_rng, states_rng, survey_rng = np.random.default_rng(seed).spawn(3)
     people = _people(people_rng)
     support = _support(_state_effects(states_rng, state_sd, slope_sd, correlation))
@@ -183,6 +189,8 @@ _GENDERS = ["Man", "Woman"]
 _AGE, _EDUCATION, _WOMAN, _MILITARY = np.indices((6, 6, 2, 2)).reshape(4, -1)
 """Codes of the 144 kinds of person, in the row order of the frame."""
 
+BYTES_PER_RESPONDENT = 100
+"""Of the survey, while it is made."""
 _PEOPLE_PER_RESPONDENT = 80_000
 """Makes 240 million adults of 3,000 respondents, about as many as the 48 states have."""
 
@@ -291,7 +299,9 @@ def _truth(people: IntArray, support: FloatArray) -> pd.DataFrame:
 def _check_whole(argument: str, value: object, *, at_least: int) -> None:
     """Refuse what is not a whole number of at least `at_least`."""
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < at_least:
-        message = f"`{argument}` must be a whole number of at least {at_least}, got {value!r}."
+        message = (
+            f"`{argument}` must be a whole number of at least {at_least}, got {counted(value)}."
+        )
         raise RequestError(f"{message} Leave it out for the default.")
 
 

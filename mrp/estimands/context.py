@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mrp import links
 from mrp.coefficients import Coefficients, with_new_groups
 from mrp.design import DesignRows
-from mrp.errors import RequestError, is_whole, listing, unknown
+from mrp.errors import RequestError, check_bits, counted, is_whole, listing, unknown
 from mrp.estimands.changes import Setting, Variables, levels_in, settings_of
 from mrp.estimands.grids import newdata_of, survey_of
 from mrp.estimands.quantities import ByLevel, LogOdds, Transformed, log_odds, split_levels
@@ -301,9 +301,10 @@ def _seed(seed: int | None) -> int:
         return int(np.random.SeedSequence().generate_state(1)[0])
     if not is_whole(seed):
         raise RequestError(
-            f"`seed` must be a whole number, 0 or more, got {seed!r}. "
+            f"`seed` must be a whole number, 0 or more, got {counted(seed)}. "
             f"Leave it out for other draws at each call."
         )
+    check_bits(seed)
     return int(seed)
 
 

@@ -24,7 +24,7 @@ from mrp.formula.functions import SHORT
 from mrp.frames import as_pandas, in_rows, snapshot, warn_of_lookalikes
 from mrp.levels import LevelParameters, level_parameters
 from mrp.links import Link
-from mrp.model import graph, prior_draws, prior_table, sampling
+from mrp.model import graph, prior_draws, prior_table, sampling, sizes
 from mrp.model.collapse import Observed, observe
 from mrp.model.columns import Levels, levels_given, with_levels
 from mrp.model.families import FamilyName, check_outcome, check_said, find
@@ -137,7 +137,9 @@ class Model:
     ) -> None:
         self._said = family
         self._family, self._link = find("gaussian" if family is None else family, link)
-        _check_flags(correlated=correlated, collapse=collapse, center_predictors=center_predictors)
+        sampling.check_flags(
+            correlated=correlated, collapse=collapse, center_predictors=center_predictors
+        )
         self._namespace = dict(namespace or {})
         self._levels = levels_given({} if levels is None else levels)
         self._survey = self._with_levels(formula, snapshot(as_pandas(data, "data")))
@@ -437,12 +439,17 @@ class Model:
         sampling.check_sizes(draws=draws, tune=tune, chains=chains)
         sampling.check_target(target_accept)
         sampling.check_seed(seed)
-        if engine not in get_args(Engine):
+        sampling.check_flags(progress=progress)
+        if not isinstance(engine, str) or engine not in get_args(Engine):
             raise RequestError(
                 unknown("engine", "name what computes the log density", engine, get_args(Engine))
             )
+        draws, tune, chains = int(draws), int(tune), int(chains)
+        seed = None if seed is None else int(seed)
+        numbers = sizes.parameters(self._design, self.by_level)
+        sizes.check_run_fits(numbers, draws=draws, tune=tune, chains=chains)
         started = time.perf_counter()
-        run = sampling.Run(draws, tune, chains, seed, target_accept, progress)
+        run = sampling.Run(draws, tune, chains, seed, float(target_accept), progress)
         tree, engine = self._drawn(run, engine)
         tree["log_prior"] = DataTree(log_prior(tree["posterior"].to_dataset(), *self._prior_parts))
         seconds = time.perf_counter() - started
@@ -505,6 +512,8 @@ class Model:
         """
         sampling.check_sizes(draws=draws)
         sampling.check_seed(seed)
+        draws, seed = int(draws), None if seed is None else int(seed)
+        sizes.check_prior_fits(sizes.parameters(self._design, self.by_level), draws)
         prior_draws.check_proper(self._priors, self._design, self._asked.defaults)
         parts = (self._design, self._observed, self._priors, self.by_level)
         dataset = prior_draws.draw(*parts, draws=draws, seed=seed)
@@ -532,10 +541,3 @@ class Model:
             f"family {self.family}, link {self._link}; "
             f"{respondents} respondents in {rows} distinct rows"
         )
-
-
-def _check_flags(**flags: object) -> None:
-    """Raise unless switches are True or False."""
-    for name, value in flags.items():
-        if not isinstance(value, bool):
-            raise RequestError(f"`{name}` must be True or False, got {value!r}.")

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Real
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ from mrp.errors import (
     RequestError,
     SamplingInterrupted,
     SamplingWarning,
+    check_bits,
+    counted,
     is_whole,
     warn,
     warn_once,
@@ -40,6 +43,12 @@ NUTPIE = ((0, 16, 5), (0, 17))
 """Versions of nutpie that the kernel is tested with: from the first on, before the second."""
 STOPS = (RuntimeError, ValueError)
 """What the sampler raises when it can't go on with a model."""
+PANIC = "PanicException"
+"""Name of what the sampler's own failures are in Python: neither Exceptions nor interrupts."""
+MOST_CHAINS = 1000
+"""Each chain is tuned by itself, so that many short ones cost more and say less than a few."""
+SEEDS_OF_NUTPIE = 2**64
+"""Seeds that nutpie takes as they are."""
 DROPPED_STATS = ("fisher_distance", "gradient", "unconstrained_draw")
 
 
@@ -71,6 +80,10 @@ def run_graph(graph: pm.Model, run: Run, *, keep: Sequence[str]) -> xr.DataTree:
         trace = _sampled(compiled, run)
     except STOPS as error:
         raise _stopped(error) from error
+    except BaseException as error:
+        if _is_panic(error):
+            raise _panicked(error) from error
+        raise
     return _tidy(trace, run.draws, lambda posterior: posterior[list(keep)])
 
 
@@ -153,9 +166,11 @@ def _interface(started: Event | None = None) -> Iterator[None]:
 
     try:
         yield
-    except (MRPError, MemoryError, KeyboardInterrupt, SystemExit):
+    except (MRPError, MemoryError):
         raise
-    except BaseException as error:  # panics of Rust are no Exceptions
+    except BaseException as error:
+        if not isinstance(error, Exception) and not _is_panic(error):
+            raise  # whoever interrupts is heard
         if started is not None and started.is_set() and isinstance(error, STOPS):
             raise _stopped(error) from error
         said = f"{type(error).__name__}: {_first_line(error)}"
@@ -177,17 +192,27 @@ def _sampled(compiled: Any, run: Run) -> xr.DataTree:
     """What nutpie draws."""
     import nutpie
 
-    trace: xr.DataTree = nutpie.sample(
-        compiled,
-        draws=run.draws,
-        tune=run.tune,
-        chains=run.chains,
-        seed=run.seed,
-        target_accept=run.target_accept,
-        progress_bar=run.progress,
-        save_warmup=False,
-    )
+    with warnings.catch_warnings():
+        # few draws of many chains are no mistake
+        warnings.filterwarnings("ignore", "Found chain dimension to be longer", UserWarning)
+        trace: xr.DataTree = nutpie.sample(
+            compiled,
+            draws=run.draws,
+            tune=run.tune,
+            chains=run.chains,
+            seed=_seed(run.seed),
+            target_accept=run.target_accept,
+            progress_bar=run.progress,
+            save_warmup=False,
+        )
     return trace
+
+
+def _seed(seed: int | None) -> int | None:
+    """The seed as nutpie takes it: one of more bits is mixed to as many."""
+    if seed is None or seed < SEEDS_OF_NUTPIE:
+        return seed
+    return int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])
 
 
 def _stopped(error: BaseException) -> FitError:
@@ -195,6 +220,17 @@ def _stopped(error: BaseException) -> FitError:
         f"The sampler stopped: {_first_line(error)}. Check the outcome and predictors for extreme "
         f"values, or give informative `priors`."
     )
+
+
+def _panicked(error: BaseException) -> FitError:
+    return FitError(
+        f"The sampler failed: {_first_line(error)}. Check the outcome and predictors for extreme "
+        f"values, or ask for fewer `draws` and `chains`; if it fails with usual ones, report it."
+    )
+
+
+def _is_panic(error: BaseException) -> bool:
+    return type(error).__name__ == PANIC and not isinstance(error, Exception)
 
 
 def _first_line(error: BaseException) -> str:
@@ -239,28 +275,52 @@ def _kept(lengths: NDArray[np.int64]) -> tuple[NDArray[np.intp], int]:
     return np.flatnonzero(lengths >= count), count
 
 
-def check_sizes(**sizes: int) -> None:
-    """Raise unless numbers of draws and chains are positive whole numbers."""
+def check_sizes(**sizes: object) -> None:
+    """Raise unless numbers of draws, chains and the like are positive whole numbers."""
     for name, value in sizes.items():
-        least = 0 if name == "tune" else 1
-        if not is_whole(value, least):
-            raise RequestError(f"`{name}` must be a whole number, {least} or more, got {value!r}.")
+        if not is_whole(value, 1):
+            raise RequestError(
+                f"`{name}` must be a whole number, 1 or more, got {counted(value)}.{_step(name)}"
+            )
+    check_most("chains", sizes.get("chains", 1), MOST_CHAINS)
+
+
+def _step(name: str) -> str:
+    return " The sampler can't do without. Usual: 1000." if name == "tune" else ""
+
+
+def check_most(name: str, value: object, most: int) -> None:
+    """Raise if a whole number is more than there can be of something."""
+    if is_whole(value, most + 1):
+        raise RequestError(f"`{name}` must be at most {most:,}, got {counted(value)}.")
 
 
 def check_seed(seed: object) -> None:
     """Raise unless this is a seed, or None."""
-    if seed is not None and not is_whole(seed):
+    if seed is None:
+        return
+    if not is_whole(seed):
         raise RequestError(
-            f"`seed` must be a whole number, 0 or more, or None, got {seed!r}. Usual: 1."
+            f"`seed` must be a whole number, 0 or more, or None, got {counted(seed)}. Usual: 1."
         )
+    check_bits(int(seed))  # type: ignore[call-overload]
 
 
-def check_target(target_accept: float) -> None:
+def check_target(target_accept: object) -> None:
     """Raise unless the target acceptance rate is one."""
-    if not 0 < target_accept < 1:
+    real = isinstance(target_accept, Real) and not isinstance(target_accept, bool)
+    if not (real and 0 < target_accept < 1):  # type: ignore[operator]
         raise RequestError(
-            f"`target_accept` must be between 0 and 1, got {target_accept!r}. Typical: 0.8 to 0.99."
+            f"`target_accept` must be between 0 and 1, got {counted(target_accept)}. Typical: 0.8 "
+            f"to 0.99."
         )
+
+
+def check_flags(**flags: object) -> None:
+    """Raise unless switches are True or False."""
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise RequestError(f"`{name}` must be True or False, got {value!r}.")
 
 
 def complaints(report: Mapping[str, Any], chains: int) -> list[str]:

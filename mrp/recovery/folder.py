@@ -12,19 +12,20 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
-from mrp.errors import RequestError, listing
-from mrp.files import complete, parquet_of
+from mrp.errors import SHOWN, RequestError, SamplingWarning, listing, shortened, warn
+from mrp.files import check_target, complete
 from mrp.formula.calls import Calls
 from mrp.model.model import Model
 from mrp.model.prior_defaults import Priors
 from mrp.recovery.estimands import Names
-from mrp.recovery.refits import Request, typed
+from mrp.recovery.kept import FORMAT, Survey, UnfitError
+from mrp.recovery.refits import Request
 from mrp.recovery.surveys import Source, origin
 
-FORMAT = 2
-"""Version of the files; a folder of another version is refused as another request."""
 REQUEST = "request.json"
 """File that says what the folder's surveys are."""
+MUCH = 2**20
+"""Bytes by which the file of another request may be longer."""
 DIGESTS = ("design", "predictors", "parameters")
 """Parts of a request that are too long to be written down: a digest tells them apart."""
 
@@ -34,21 +35,64 @@ class Folder:
     """A folder with a file for the request and one for each finished survey."""
 
     path: Path
+    request: str
+    labels: Names
 
     def finished(self, surveys: int) -> dict[int, pd.DataFrame]:
-        """Rows of the finished surveys with numbers below `surveys`."""
-        files = {number: self._file(number) for number in range(surveys)}
-        return {
-            number: typed(pd.read_parquet(file)) for number, file in files.items() if file.exists()
-        }
+        """Rows of the finished surveys with numbers below `surveys`.
+
+        Files that are not what they must be are as if they were not there.
+
+        Warns
+        -----
+        SamplingWarning
+            There are such files.
+        """
+        found: dict[int, pd.DataFrame] = {}
+        unfit: dict[int, str] = {}
+        for number in range(surveys):
+            try:
+                rows = self._survey(number).read(self._file(number))
+            except UnfitError as error:
+                unfit[number] = str(error)
+                continue
+            if rows is not None:
+                found[number] = rows
+        if unfit:
+            warn(_made_again(unfit, self.path), SamplingWarning)
+        if len(found) < surveys:
+            missing = next(number for number in range(surveys) if number not in found)
+            check_target(self._file(missing), "path")
+        return found
 
     def keep(self, number: int, rows: pd.DataFrame) -> None:
-        """Write the rows of a finished survey, whole or not at all."""
-        with complete(self._file(number)) as file:
-            file.write(parquet_of(rows))
+        """Write the rows of a finished survey, whole or not at all.
+
+        Raises
+        ------
+        RequestError
+            It can't be written.
+        """
+        self._survey(number).write(self._file(number), rows)
+
+    def holds(self, number: int) -> bool:
+        """Whether there is a file of a survey."""
+        return self._file(number).is_file()
+
+    def _survey(self, number: int) -> Survey:
+        return Survey(number, self.request, self.labels)
 
     def _file(self, number: int) -> Path:
         return self.path / f"survey-{number:05d}.parquet"
+
+
+def _made_again(unfit: Mapping[int, str], path: Path) -> str:
+    whys = [f"{number} {why}" for number, why in list(unfit.items())[:SHOWN]]
+    more = f", … {len(unfit) - SHOWN} more" if len(unfit) > SHOWN else ""
+    return (
+        f"Of the files in {str(path)!r}, {len(unfit)} are not those of this request's surveys, "
+        f"which are made again: {', '.join(whys)}{more}."
+    )
 
 
 def opened(path: Path, request: Request, labels: Names) -> Folder:
@@ -64,17 +108,54 @@ def opened(path: Path, request: Request, labels: Names) -> Folder:
     Raises
     ------
     RequestError
-        It can't be created, holds something else, or another request was begun in it.
+        It can't be created or written to, holds something else, or another request was begun in
+        it.
     """
     description = described(request, labels)
-    _create(path)
-    file = path / REQUEST
-    if file.exists():
-        _check_same(json.loads(file.read_text(encoding="utf-8")), description, path)
-    else:
-        with complete(file) as new:
-            new.write((json.dumps(description, indent=2) + "\n").encode())
-    return Folder(path)
+    text = json.dumps(description, indent=2) + "\n"
+    try:
+        _create(path)
+        file = path / REQUEST
+        if file.exists() or file.is_symlink():
+            _check_same(_said(file, len(text)), json.loads(text), path)
+        else:
+            with complete(file) as new:
+                new.write(text.encode())
+    except (OSError, ValueError) as error:
+        if isinstance(error, RequestError):
+            raise
+        raise RequestError(
+            f"`path` must be a folder that can be used, got {shortened(str(path))!r}: "
+            f"{getattr(error, 'strerror', None) or error}. Choose another one."
+        ) from error
+    return Folder(path, hashlib.sha256(text.encode()).hexdigest(), labels)
+
+
+def _said(file: Path, usual: int) -> dict[str, Any]:
+    """What the file of a request says.
+
+    Parameters
+    ----------
+    file
+        The file.
+    usual
+        About how long it is.
+    """
+    why = "is no file"
+    if file.is_file():
+        why = "says something else"
+        if file.stat().st_size <= 10 * usual + MUCH:
+            try:
+                said = json.loads(file.read_bytes())
+            except (ValueError, RecursionError):
+                why = "is damaged"
+            else:
+                if isinstance(said, dict) and "format" in said:
+                    return said
+    raise RequestError(
+        f"`path` must be the folder of an earlier run, got {str(file.parent)!r}, where {REQUEST!r} "
+        f"{why}. Choose another folder, or delete this one."
+    )
 
 
 def _create(path: Path) -> None:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -19,14 +16,20 @@ from numpy.typing import NDArray
 from mrp.arguments import explained
 from mrp.errors import FitError, RequestError, SamplingInterrupted, SamplingWarning, warn
 from mrp.fit import Fit
+from mrp.memory import check_fits
 from mrp.model.model import Model
-from mrp.model.sampling import check_sizes, check_target
+from mrp.model.sampling import check_flags, check_sizes, check_target
+from mrp.model.sizes import check_run_fits, parameters
 from mrp.recovery.estimands import Estimand, Names, check_estimands, shared_parameters
 from mrp.recovery.folder import Folder, described, opened
-from mrp.recovery.refits import Request, Sampler, refit
+from mrp.recovery.refits import Request, Sampler
 from mrp.recovery.result import Recovery
 from mrp.recovery.surveys import Source, simulate
 from mrp.recovery.trial import names, trial
+from mrp.recovery.workers import check_workers_fit, refits
+
+BYTES_OF_ROW = 600
+"""Of one estimate of one survey, while tables are put together."""
 
 
 @explained
@@ -87,7 +90,8 @@ def recover(
         on it. 1 stays in this process.
     path
         A folder, which keeps every survey that is finished. With the same request the next run goes
-        on there, after an interruption or with more `surveys`.
+        on there, after an interruption or with more `surveys`. Each file says what it is and has a
+        digest of its numbers; one that does not fit is made again.
     progress
         Whether to show progress, in a terminal or a notebook.
 
@@ -104,12 +108,13 @@ def recover(
         or can't have the outcomes; an estimand is no function of a fit, draws random numbers
         without a seed, or raises for true parameters or for draws of `model`.
     FitError
-        A worker process ended.
+        A worker process ended, or a finished survey can't be kept in `path`; those before are.
 
     Warns
     -----
     SamplingWarning
-        Interrupted, it returns the surveys that are finished, and says how many.
+        Interrupted, it returns the surveys that are finished, and says how many. Files in `path`
+        that are not those of this request's surveys are made again.
 
     References
     ----------
@@ -128,6 +133,9 @@ def recover(
     """
     sampler = Sampler(draws, tune, chains, target_accept)
     _check(sampler, rank_draws, processes, path)
+    sampler = Sampler(int(draws), int(tune), int(chains), float(target_accept))
+    rank_draws = int(rank_draws)
+    check_flags(log_likelihood=log_likelihood, progress=progress)
     if estimands is not None:
         check_estimands(estimands, log_likelihood=log_likelihood)
     fakes = simulate(source, surveys=surveys, seed=seed)
@@ -137,6 +145,7 @@ def recover(
         estimands = shared_parameters(tried.truth, tried.model)
     request = Request(fakes, refitted, dict(estimands), sampler, rank_draws, log_likelihood)
     labels = names(request, tried)
+    _check_fits(request, labels, processes)
     folder = None if path is None else opened(Path(path), request, labels)
     tables = _tables(request, labels, folder, processes, progress)
     table = pd.concat([tables[number] for number in sorted(tables)], ignore_index=True)
@@ -185,6 +194,17 @@ def _objects(column: pd.Series) -> NDArray[Any]:
     return column.astype(object).to_numpy()
 
 
+def _check_fits(request: Request, labels: Names, processes: int | None) -> None:
+    """Raise if runs, workers or the table take more memory than there is."""
+    sampler, model = request.sampler, request.model
+    numbers = parameters(model.design, model.by_level)
+    check_run_fits(numbers, draws=sampler.draws, tune=sampler.tune, chains=sampler.chains)
+    check_workers_fit(processes, len(request.fakes))
+    rows = len(request.fakes) * sum(map(len, labels.values()))
+    what = f"{len(request.fakes):,} surveys with {rows:,} estimates"
+    check_fits(BYTES_OF_ROW * rows, what, "surveys", "Ask for fewer.")
+
+
 # --- the runs -------------------------------------------------------------------------------------
 
 
@@ -200,84 +220,27 @@ def _tables(
     tables = {} if folder is None else folder.finished(surveys)
     missing = [number for number in range(surveys) if number not in tables]
     try:
-        with closing(_refits(request, labels, missing, processes)) as refits:
-            for rows in _counted(refits, len(tables), surveys, progress):
+        with closing(refits(request, labels, missing, processes)) as made:
+            for rows in _counted(made, len(tables), surveys, progress):
                 number = int(rows["survey"].iloc[0])
                 if folder is not None:
-                    folder.keep(number, rows)
+                    _keep(folder, number, rows, surveys)
                 tables[number] = rows
     except KeyboardInterrupt:
         _say_interrupted(len(tables), surveys, folder)
     return tables
 
 
-def _refits(
-    request: Request, labels: Names, numbers: Sequence[int], processes: int | None
-) -> Generator[pd.DataFrame]:
-    """Rows of each survey as it is finished.
-
-    Workers are new processes and not forks, which would inherit locks of the threads that numba,
-    BLAS and the sampler keep. joblib's loky sends them functions that were written in a notebook,
-    runs in scripts without a ``__main__`` guard, and keeps them alive for the next call.
-    """
-    if not numbers:
-        return
-    count = min(processes or _cores(), len(numbers))
-    if count == 1:
-        with _interrupts() as seen:
-            for number in numbers:
-                yield refit(request, number, labels)
-                if seen:
-                    raise KeyboardInterrupt
-        return
-    from joblib import Parallel, delayed  # type: ignore[import-untyped]
-    from joblib.externals.loky.process_executor import (  # type: ignore[import-untyped]
-        TerminatedWorkerError,
-    )
-
-    # Nothing is memory-mapped: estimands may write to the tables that they bring.
-    pool = Parallel(
-        n_jobs=count, backend="loky", batch_size=1, return_as="generator_unordered", max_nbytes=None
-    )
+def _keep(folder: Folder, number: int, rows: pd.DataFrame, surveys: int) -> None:
+    """Write a finished survey; say how many are kept if that can't be done."""
     try:
-        yield from pool(delayed(_refit_in_worker)(request, number, labels) for number in numbers)
-    except TerminatedWorkerError as error:
+        folder.keep(number, rows)
+    except RequestError as error:
+        kept = sum(folder.holds(other) for other in range(surveys))
         raise FitError(
-            f"A worker process ended before its survey was finished, maybe for lack of memory. Use "
-            f"fewer `processes` than {count}; with `path` the surveys that are finished are kept."
+            f"{error} {kept} of {surveys} surveys are kept. Run it again with the same `path` to "
+            f"go on."
         ) from error
-
-
-@contextmanager
-def _interrupts() -> Iterator[list[int]]:
-    """What Ctrl-C sends, besides what it does: the sampler keeps it to itself in its last draws."""
-    seen: list[int] = []
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield seen
-        return
-
-    def note(number: int, frame: FrameType | None) -> None:
-        seen.append(number)
-        before(number, frame)
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield seen
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _refit_in_worker(request: Request, number: int, labels: Names) -> pd.DataFrame:
-    """`refit` in a process that leaves Ctrl-C to the one that started it, which ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return refit(request, number, labels)
-
-
-def _cores() -> int:
-    from joblib import cpu_count
-
-    return int(cpu_count())
 
 
 def _say_interrupted(finished: int, surveys: int, folder: Folder | None) -> None:
@@ -293,9 +256,9 @@ def _say_interrupted(finished: int, surveys: int, folder: Folder | None) -> None
 
 
 def _counted(
-    refits: Iterable[pd.DataFrame], before: int, surveys: int, wanted: bool
+    made: Iterable[pd.DataFrame], before: int, surveys: int, wanted: bool
 ) -> Iterator[pd.DataFrame]:
-    """The same refits, counted by a bar where somebody can see it."""
+    """The same rows, counted by a bar where somebody can see it."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
@@ -306,7 +269,7 @@ def _counted(
         *columns, "{task.description}", console=Console(stderr=True), disable=not shown
     ) as bar:
         task = bar.add_task("", total=surveys, completed=before)
-        for rows in refits:
+        for rows in made:
             failed += bool(rows["failure"].notna().any())
             bar.update(task, advance=1, description=f"{failed} failed" if failed else "")
             yield rows

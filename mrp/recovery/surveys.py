@@ -12,15 +12,17 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mrp.arguments import explained
-from mrp.errors import RequestError, is_whole
+from mrp.errors import RequestError, check_bits, counted, is_whole
 from mrp.estimands.verbs import predictions
 from mrp.fit import Fit
 from mrp.likelihood import observed_of
 from mrp.model.model import Model
 from mrp.model.outcome import outcome_values, survey_with
-from mrp.model.sampling import check_sizes
+from mrp.model.sampling import check_most, check_sizes
 
 Source = Model | Fit
+MOST_SURVEYS = 1_000_000
+"""So many are more than anybody refits, and few enough to be numbered."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,7 @@ def simulate(source: Source, *, surveys: int = 100, seed: int = 1) -> FakeSurvey
     6
     """
     check_sizes(surveys=surveys)
+    check_most("surveys", surveys, MOST_SURVEYS)
     check_seed(seed)
     if not isinstance(source, Model | Fit):
         raise RequestError(
@@ -218,7 +221,10 @@ def origin(source: Source) -> str:
 def check_seed(seed: object) -> None:
     """Raise unless this is a seed."""
     if not is_whole(seed):
-        raise RequestError(f"`seed` must be a whole number, 0 or more, got {seed!r}. Usual: 1.")
+        raise RequestError(
+            f"`seed` must be a whole number, 0 or more, got {counted(seed)}. Usual: 1."
+        )
+    check_bits(int(seed))  # type: ignore[call-overload]
 
 
 def of_one_draw(fit: Fit, chain: int = 0, draw: int = 0, *, times: int = 1) -> Fit:

@@ -1,12 +1,14 @@
 """What is kept of compiled code: as long as no file changes, and never needed."""
 
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from numba import types
 from numba.core.caching import IndexDataCacheFile
@@ -144,6 +146,134 @@ def test_a_file_that_is_cut_off_is_written_again(ending, length, temporary):
     again, after = (compiled(SIGNATURE)(doubled) for _ in range(2))
     assert (again._cache_hits, after._cache_hits) == (0, 1)
     assert again.ctypes(1.5) == after.ctypes(1.5) == 3.0
+
+
+def said_of_files(folder, why):
+    (inside,) = folder.iterdir()
+    return (
+        f"Compiled code in {str(inside)!r} is compiled anew, since a file {why}. If this is said "
+        f"again, remove the folder."
+    )
+
+
+@pytest.fixture
+def kept(temporary):
+    """A folder with the code of a function, of which it was said that it is a temporary one."""
+    with pytest.warns(EngineWarning, match="Compiled code is kept in"):
+        compiled(SIGNATURE)(doubled)
+    return temporary
+
+
+class Planted:
+    """What runs something where it is unpickled."""
+
+    def __init__(self, at):
+        self.at = at
+
+    def __reduce__(self):
+        return Path.touch, (self.at,)
+
+
+def changed(file, kind):
+    """Put something else where a file of compiled code is."""
+    data = file.read_bytes()
+    if kind == "bit":
+        at = len(data) // 2
+        data = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+    elif kind == "random":
+        data = np.random.default_rng(1).bytes(len(data))
+    elif kind == "pickle":
+        data = pickle.dumps(Planted(file.parents[2] / "planted"))
+    elif kind == "of another":
+        data = next(other for other in file.parent.iterdir() if other != file).read_bytes()
+    else:
+        data = b""
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+@pytest.mark.parametrize("kind", ["empty", "bit", "random", "pickle", "of another"])
+def test_a_file_that_is_not_as_it_was_written_is_not_read_but_made_again(kind, ending, kept):
+    (file,) = kept.glob(f"*/*.{ending}")
+    changed(file, kind)
+    with warns(EngineWarning, said_of_files(kept, "is damaged")) as caught:
+        again, after = (compiled(SIGNATURE)(doubled) for _ in range(2))
+    assert len(caught) == 1
+    assert (again._cache_hits, after._cache_hits) == (0, 1)
+    assert again.ctypes(1.5) == after.ctypes(1.5) == 3.0
+    assert not (kept.parent / "planted").exists()
+
+
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+@pytest.mark.parametrize("kind", ["others may write", "pipe"])
+def test_a_file_that_somebody_else_may_have_written_is_not_read_but_made_again(kind, ending, kept):
+    (file,) = kept.glob(f"*/*.{ending}")
+    if kind == "pipe":
+        file.unlink()
+        os.mkfifo(file)
+    else:
+        file.chmod(0o666)
+    with warns(EngineWarning, said_of_files(kept, "may be from somebody else")):
+        again, after = (compiled(SIGNATURE)(doubled) for _ in range(2))
+    assert (again._cache_hits, after._cache_hits) == (0, 1)
+    assert again.ctypes(1.5) == 3.0
+    assert file.is_file()
+    assert not file.stat().st_mode & 0o002
+
+
+def test_a_file_of_another_user_is_not_read(kept, monkeypatch):
+    real, theirs = os.fstat, {file.stat().st_ino for file in kept.glob("*/*")}
+
+    def others(number):
+        found = real(number)
+        return os.stat_result([*found[:4], 4321, *found[5:]]) if found.st_ino in theirs else found
+
+    monkeypatch.setattr(machine_code.os, "fstat", others)
+    with warns(EngineWarning, said_of_files(kept, "may be from somebody else")):
+        code = compiled(SIGNATURE)(doubled)
+    assert code._cache_hits == 0
+    assert code.ctypes(1.5) == 3.0
+
+
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+def test_a_folder_in_place_of_a_file_stops_nothing(ending, kept):
+    (file,) = kept.glob(f"*/*.{ending}")
+    file.unlink()
+    file.mkdir()
+    with pytest.warns(EngineWarning, match="Compiled code"):
+        code = compiled(SIGNATURE)(doubled)
+    assert code._cache_hits == 0
+    assert code.ctypes(1.5) == 3.0
+    assert file.is_dir()
+
+
+def test_what_killed_writers_left_is_removed_when_the_file_is_written(kept):
+    (file,) = kept.glob("*/*.nbi")
+    old, new = (file.with_name(f"{file.name}.tmp.{name}") for name in ("old", "new"))
+    for part in (old, new):
+        part.touch()
+    os.utime(old, (0, 0))
+    file.unlink()
+    compiled(SIGNATURE)(doubled)
+    assert file.is_file()
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+COMPILE = """
+from numba import types
+from mrp.model.kernel.machine_code import compiled
+from tests.model.test_machine_code import doubled
+print(compiled(types.double(types.double))(doubled).ctypes(1.5))
+"""
+
+
+def test_processes_that_compile_at_once_do_not_disturb_each_other(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-W", "error", "-c", COMPILE]
+    options = {"env": environment, "cwd": KERNEL.parents[2], "stdout": subprocess.PIPE}
+    runs = [subprocess.Popen(command, text=True, **options) for _ in range(3)]
+    assert [run.communicate()[0] for run in runs] == ["3.0\n"] * 3
+    assert sorted(file.suffix for file in tmp_path.glob("*/*")) == [".nbc", ".nbi"]
 
 
 @pytest.mark.filterwarnings("ignore::mrp.errors.EngineWarning")

@@ -15,6 +15,7 @@ import arviz_stats
 import numpy as np
 import nutpie
 import pandas as pd
+import psutil
 import pytest
 import xarray as xr
 
@@ -26,6 +27,7 @@ from mrp.errors import (
     SamplingInterrupted,
     SamplingWarning,
     warn_once,
+    written,
 )
 from mrp.fit import Fit
 from mrp.model import Model, sampling
@@ -33,12 +35,14 @@ from mrp.model.kernel import run as kernel_run
 from mrp.model.log_prior import log_prior
 from mrp.model.sampling import (
     Run,
+    check_seed,
     check_sizes,
     check_target,
     complaints,
     run_graph,
     warn_if_bad,
 )
+from mrp.model.sizes import parameters
 from tests.messages import raises, warns
 
 
@@ -323,12 +327,12 @@ def takes_dims(self: Any, dims: Any) -> None:
     """As the `CompiledModel` dataclass, with other fields."""
 
 
-class Panic(BaseException):
+class PanicException(BaseException):
     """As what Rust raises: no Exception."""
 
 
 def panic(*_: Any) -> None:
-    raise Panic("called `Option::unwrap()` on a `None` value\nstack backtrace")
+    raise PanicException("called `Option::unwrap()` on a `None` value\nstack backtrace")
 
 
 def with_other_densities(*arguments: Any, **options: Any) -> xr.DataTree:
@@ -350,7 +354,8 @@ CHANGES: dict[str, tuple[Any, str, Any, str]] = {
         importlib,
         "import_module",
         lambda name: panic() if name == "mrp.model.kernel.run" else sys.modules[name],
-        "{version}, where it fails with Panic: called `Option::unwrap()` on a `None` value",
+        "{version}, where it fails with PanicException: called `Option::unwrap()` on a "
+        "`None` value",
     ),
     "another signature": (
         kernel_run._lib,
@@ -383,7 +388,8 @@ CHANGES: dict[str, tuple[Any, str, Any, str]] = {
         kernel_run._lib,
         "ExpandFunc",
         panic,
-        "{version}, where it fails with Panic: called `Option::unwrap()` on a `None` value",
+        "{version}, where it fails with PanicException: called `Option::unwrap()` on a "
+        "`None` value",
     ),
     "another density": (
         nutpie,
@@ -487,7 +493,14 @@ def test_the_versions_that_the_kernel_takes_are_those_that_are_installed():
     ("sizes", "message"),
     [
         ({"draws": 0}, "`draws` must be a whole number, 1 or more, got 0."),
-        ({"draws": 10, "tune": -1}, "`tune` must be a whole number, 0 or more, got -1."),
+        (
+            {"draws": 10, "tune": 0},
+            "`tune` must be a whole number, 1 or more, got 0. The sampler can't do without. "
+            "Usual: 1000.",
+        ),
+        ({"draws": -5}, "`draws` must be a whole number, 1 or more, got -5."),
+        ({"chains": 2**70}, "`chains` must be at most 1,000, got 1180591620717411303424."),
+        ({"chains": 1001}, "`chains` must be at most 1,000, got 1001."),
         ({"chains": 2.0}, "`chains` must be a whole number, 1 or more, got 2.0."),
         ({"chains": True}, "`chains` must be a whole number, 1 or more, got True."),
         ({"draws": "many"}, "`draws` must be a whole number, 1 or more, got 'many'."),
@@ -498,15 +511,175 @@ def test_sizes_that_are_no_numbers_of_draws_are_refused(sizes: dict[str, Any], m
         check_sizes(**sizes)
 
 
+def test_a_number_that_is_too_long_to_be_written_is_told_by_its_digits():
+    message = "`draws` must be a whole number, 1 or more, got a number of 5,000 digits."
+    with raises(RequestError, message):
+        check_sizes(draws=10**4999 - 10**5000)
+
+
 def test_sizes_that_are_numbers_of_draws_are_taken():
-    check_sizes(draws=1, tune=0, chains=np.int64(4))
+    check_sizes(draws=1, tune=1, chains=np.int64(4))
+    check_sizes(chains=1000)
 
 
-@pytest.mark.parametrize("target", [0, 1, -0.5, 1.5, float("nan")])
+@pytest.mark.parametrize("target", [0, 1, -0.5, 1.5, float("nan"), True, "a", None, 1j])
 def test_a_target_that_is_no_rate_is_refused(target: float):
     message = f"`target_accept` must be between 0 and 1, got {target!r}. Typical: 0.8 to 0.99."
     with raises(RequestError, message):
         check_target(target)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.0, True, "1", [1]])
+def test_a_seed_that_is_no_whole_number_is_refused(seed: Any):
+    message = f"`seed` must be a whole number, 0 or more, or None, got {seed!r}. Usual: 1."
+    with raises(RequestError, message):
+        check_seed(seed)
+
+
+@pytest.mark.parametrize(
+    ("seed", "said"),
+    [(2**128, str(2**128)), (10**5000, "a number of 5,001 digits")],
+    ids=["a little", "far"],
+)
+def test_a_seed_of_more_bits_than_generators_use_is_refused(seed: int, said: str):
+    with raises(RequestError, f"`seed` must be below 2**128, got {said}. Usual: 1."):
+        check_seed(seed)
+
+
+@pytest.mark.parametrize("seed", [None, 0, 2**64 - 1, np.uint64(2**63)])
+def test_a_seed_that_the_sampler_takes_is_given_to_it_as_it_is(
+    sampler: dict[str, Any], seed: int | None
+):
+    sampler["trace"] = made_draws()
+    run_graph(None, Run(500, 5, 4, seed, 0.9, False), keep=KEEP)
+    assert sampler["options"]["seed"] == seed
+
+
+def test_a_seed_of_more_bits_than_the_sampler_takes_is_mixed_and_differs(sampler: dict[str, Any]):
+    sampler["trace"] = made_draws()
+    given = []
+    for seed in (2**64, 2**64 + 1, 2**64, 2**128 - 1):
+        run_graph(None, Run(500, 5, 4, seed, 0.9, False), keep=KEEP)
+        given.append(sampler["options"]["seed"])
+    assert given[0] == given[2]
+    assert len(set(given)) == 3
+    assert all(0 <= seed < 2**64 for seed in given)
+
+
+GIB = 2**30
+
+
+@pytest.fixture
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two GiB are free."""
+    monkeypatch.setattr(
+        psutil, "virtual_memory", lambda: SimpleNamespace(available=2 * GIB, total=2 * GIB)
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "argument", "what", "gib"),
+    [
+        ({"draws": 2**40}, "draws", "4 chains of 1,099,511,627,776 draws and 1,000 discarded ones",
+         "4,620,288.0"),
+        ({"tune": 2**40}, "tune", "4 chains of 1,000 draws and 1,099,511,627,776 discarded ones",
+         "2,998,272.0"),
+        ({"draws": 10**6, "chains": 2}, "draws", "2 chains of 1,000,000 draws and 1,000 discarded "
+         "ones", "2.1"),
+    ],
+)  # fmt: skip
+@pytest.mark.usefixtures("little_memory")
+def test_draws_beyond_the_memory_are_refused_before_sampling(
+    people: pd.DataFrame, sampler: dict[str, Any], options: Any, argument: str, what: str, gib: str
+):
+    message = (
+        f"`{argument}` must ask for what the memory can hold, got {what} of 2 numbers, which take "
+        f"{gib} GiB of 2.0 GiB free. Ask for fewer: 4 chains of 1,000 draws are usual."
+    )
+    with raises(RequestError, message):
+        Model("y ~ 1", people, priors=PRIORS).sample(**options)
+    assert "options" not in sampler
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_draws_from_the_prior_beyond_the_memory_are_refused(people: pd.DataFrame):
+    message = (
+        "`draws` must ask for what the memory can hold, got 1,099,511,627,776 draws of 2 numbers, "
+        "which take 32,768.0 GiB of 2.0 GiB free. Ask for fewer: 4,000 are usual."
+    )
+    with raises(RequestError, message):
+        Model("y ~ 1", people, priors=PRIORS).sample_prior(draws=2**40)
+
+
+@pytest.mark.parametrize(
+    ("formula", "family"),
+    [
+        ("y ~ age + (1 + x | state)", "gaussian"),
+        ("vote ~ age * sex + (1 | state) + (0 + x || year)", "bernoulli"),
+        ("education ~ x + (1 | state)", "categorical"),
+        ("age ~ x + (1 | state)", "cumulative"),
+    ],
+)
+def test_numbers_of_a_draw_are_those_that_are_kept(people: pd.DataFrame, formula: str, family: Any):
+    model = Model(formula, people, family=family)
+    made = model.sample_prior(draws=1, seed=1).parameters
+    kept = sum(variable.size for variable in made.data_vars.values())
+    counted = parameters(model.design, model.by_level)
+    assert counted in (kept, kept + 1)  # a family may have a parameter of its own
+
+
+@pytest.mark.parametrize("progress", ["x", 1, None])
+def test_progress_that_is_no_switch_is_refused(people: pd.DataFrame, progress: Any):
+    with raises(RequestError, f"`progress` must be True or False, got {progress!r}."):
+        Model("y ~ 1", people, priors=PRIORS).sample(progress=progress)
+
+
+@pytest.mark.parametrize("engine", [5, None, ["x", "y"], np.array(["kernel", "auto"])])
+def test_an_engine_that_is_no_name_is_refused(people: pd.DataFrame, engine: Any):
+    message = (
+        f"`engine` must name what computes the log density, got {written(engine)}. Available: "
+        f"['auto', 'kernel', 'pymc']."
+    )
+    with raises(RequestError, message):
+        Model("y ~ 1", people, priors=PRIORS).sample(engine=engine)
+
+
+# --- failures of the sampler itself ---------------------------------------------------------------
+
+
+def test_a_panic_of_the_sampler_is_said(sampler: dict[str, Any]):
+    sampler["error"] = PanicException("capacity overflow\nstack backtrace")
+    message = (
+        "The sampler failed: capacity overflow. Check the outcome and predictors for extreme "
+        "values, or ask for fewer `draws` and `chains`; if it fails with usual ones, report it."
+    )
+    with raises(FitError, message):
+        run()
+
+
+class Stop(BaseException):
+    """What a handler of signals may raise."""
+
+
+@pytest.mark.parametrize("stop", [Stop, KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_whoever_interrupts_is_heard(
+    people: pd.DataFrame, sampler: dict[str, Any], stop: type[BaseException]
+):
+    sampler["error"] = stop()
+    model = Model("y ~ 1", people, priors=PRIORS)
+    for engine in ("kernel", "pymc"):
+        with pytest.raises(stop):
+            model.sample(engine=engine)
+
+
+@pytest.mark.parametrize("tune", [1, 2, 5, 20])
+def test_a_run_of_few_draws_ends(people: pd.DataFrame, tune: int):
+    model = Model("y ~ 1", people, priors=PRIORS)
+    with pytest.warns(SamplingWarning, match="The draws may not represent the posterior") as said:
+        fit = model.sample(draws=1, tune=tune, chains=2, seed=2**100, progress=False)
+    assert len(said) == 1
+    assert fit.parameters.sizes == {"chain": 2, "draw": 1}
+    assert fit.info["seed"] == 2**100
 
 
 # --- a real run -----------------------------------------------------------------------------------
