@@ -17,7 +17,7 @@ from mrp.errors import LONGEST, ArgumentError, DataError, MRPError, RequestError
 from mrp.plots import figures
 from tests.cases import FRAME, SURVEY
 from tests.messages import raises
-from tests.reliability_requests import CUT, VARIABLE, fit, model, recovery, run
+from tests.reliability_requests import CUT, VARIABLE, fit, recovery, run
 
 KINDS = {
     "family": (
@@ -53,17 +53,17 @@ KINDS = {
         "`model` must be a Model, got Fit. Make one with mrp.Model().",
     ),
     "fit": (
-        lambda: mrp.datagrid(model()),
-        "`fit` must be a Fit, got Model. Make one with model.sample() or mrp.load_fit().",
+        lambda: mrp.datagrid(5),
+        "`fit` must be a Fit, got 5. Make one with model.sample() or mrp.load_fit().",
     ),
     "estimates": (
         lambda: figures.intervals([1, 2]),
-        "`estimates` must be a Estimates, got [1, 2]. Make them with mrp.poststratify() or "
+        "`estimates` must be Estimates, got [1, 2]. Make them with mrp.poststratify() or "
         "another verb.",
     ),
     "ax": (
         lambda: mrp.avg_predictions(fit(), by="age").plot(ax=plt),
-        "`ax` must be a Axes or None, got module.",
+        "`ax` must be Axes or None, got module.",
     ),
     "labels": (
         lambda: mrp.concat([mrp.avg_predictions(fit())], labels=np.array(5)),
