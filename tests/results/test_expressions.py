@@ -105,8 +105,8 @@ def test_what_is_not_finite_is_no_warning():
 def test_what_is_no_arithmetic_is_refused(bad):
     message = (
         f"`statement` must be arithmetic on rows, such as 'b2 - b1 = 0', got {written(bad)}. "
-        "Available: + - * / **, abs, exp, log, logit, plogis, sqrt. Write names that are no single word in "
-        "backquotes: `California, Man`."
+        "Available: + - * / **, abs, exp, log, logit, plogis, sqrt. Write names that are no single "
+        "word in backquotes: `California, Man`."
     )
     with raises(RequestError, message):
         parse(bad, NAMES)
