@@ -1,13 +1,23 @@
-"""Calls with arguments that do not exist: refused with a message that says what they are here."""
+"""Calls with arguments that do not exist, or are of another kind: refused with a message.
+
+The first are refused before anything is done. The kinds of arguments are looked at where a call
+fails: what works is not refused, and functions that explain it better themselves do so.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import os
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
-from typing import Any, cast
+from importlib import import_module
+from numbers import Integral, Real
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, cast, get_args, get_origin
 
-from mrp.errors import ArgumentError, closest, listing
+from mrp.errors import ArgumentError, MRPError, closest, listing, written
 from mrp.words import ARGUMENTS, ATTRIBUTES
 
 NEEDED: Mapping[str, str] = {
@@ -16,19 +26,42 @@ NEEDED: Mapping[str, str] = {
     "frame": "It is the table of the population's cells.",
 }
 """What to do about an argument that can't be left out; ``{called}`` stands for the function."""
+MADE_BY: Mapping[str, str] = {
+    "Fit": "Make one with model.sample() or mrp.load_fit().",
+    "Model": "Make one with mrp.Model().",
+    "Estimates": "Make them with mrp.poststratify() or another verb.",
+}
+"""Where objects come from."""
+LONGEST_NAME = 255
+"""Bytes of the longest name that file systems take."""
+LATER: Mapping[str, str] = {"Axes": "matplotlib.axes", "Model": "mrp"}
+"""Types that modules know by name only, and where they are."""
+KINDS: Mapping[Any, tuple[str, type | tuple[type, ...]]] = {
+    bool: ("True or False", bool),
+    int: ("a whole number", Integral),
+    float: ("a number", Real),
+    str: ("text", str),
+    NoneType: ("None", NoneType),
+    Callable: ("a function", Callable),  # type: ignore[dict-item]
+    Mapping: ("a mapping", Mapping),
+    Sequence: ("a list", Sequence),
+    os.PathLike: ("a path", os.PathLike),
+}
+"""What annotations of arguments are called, and what is of that kind."""
 
 
 def explained[T: Callable[..., Any]](target: T) -> T:
     """The function, or the class, whose calls with wrong arguments are explained.
 
     Signature, types and docstring stay as they are. Of a class, all public methods and `__init__`
-    are meant, where they are functions; and attributes that it lacks.
+    are meant, where they are functions or class methods; and attributes that it lacks.
 
     Raises
     ------
     ArgumentError
         When it is called with an argument that it does not have, without one that it needs, or with
-        too many that have no name.
+        too many that have no name. Where a call fails in another way than the package's own, and an
+        argument is not of the kind that its annotation says: it says so.
 
     Examples
     --------
@@ -41,8 +74,12 @@ Available: ['name'].
     """
     if isinstance(target, type):
         for name, method in vars(target).copy().items():
-            if inspect.isfunction(method) and (name == "__init__" or not name.startswith("_")):
+            if name != "__init__" and name.startswith("_"):
+                continue
+            if inspect.isfunction(method):
                 setattr(target, name, _checked(method, target.__name__))
+            elif isinstance(method, classmethod):
+                setattr(target, name, classmethod(_checked(method.__func__, target.__name__)))
         target.__getattr__ = _missing  # type: ignore[attr-defined]
         return target
     return cast(T, _checked(target))
@@ -65,13 +102,140 @@ def _checked(function: Callable[..., Any], owner: str | None = None) -> Callable
     @wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
         try:
-            signature.bind(*args, **kwargs)
+            bound = signature.bind(*args, **kwargs)
         except TypeError:
             own = owner is not None
             raise ArgumentError(_message(called, signature, args[own:], kwargs, own)) from None
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except MRPError:
+            raise
+        except Exception as error:
+            explanation = _of_another_kind(function, bound) or _not_writable(bound, error)
+            if explanation is None:
+                raise
+            raise ArgumentError(explanation) from error
 
     return checked
+
+
+# --- kinds of arguments ---------------------------------------------------------------------------
+
+
+def _of_another_kind(function: Callable[..., Any], bound: inspect.BoundArguments) -> str | None:
+    """What is wrong with the first argument that is not what its annotation says, if one is."""
+    for name, value in bound.arguments.items():
+        hint = _hint(function, bound.signature.parameters[name])
+        if hint is None or any(_is_of(value, kind) for kind in _parts(hint)):
+            continue
+        words = [word for kind in _parts(hint) for word in _words(kind)]
+        rule = _either([_name(kind) for kind in _parts(hint) if not _words(kind)], words)
+        steps = [MADE_BY[kind.__name__] for kind in _parts(hint) if _has_maker(kind)]
+        return " ".join([f"`{name}` must be {rule}, got {_got(value)}.", *steps[:1]])
+    return None
+
+
+def _not_writable(bound: inspect.BoundArguments, error: Exception) -> str | None:
+    """What is wrong with a text that a system call, a table or a file refused, if one is."""
+    if not isinstance(error, ValueError | OSError):
+        return None
+    for name, value in _named(bound):
+        text = os.fspath(value) if isinstance(value, os.PathLike) else value
+        if not isinstance(text, str):
+            continue
+        if any(unicodedata.category(each) == "Cs" for each in text):
+            return f"`{name}` must be text without halves of characters, got {written(text)}."
+        is_path = "PathLike" in str(bound.signature.parameters[name].annotation)
+        if is_path and ("\0" in text or len(os.fsencode(Path(text).name)) > LONGEST_NAME):
+            return f"`{name}` must be a name that a file can have, got {written(text)}."
+    return None
+
+
+def _named(bound: inspect.BoundArguments) -> Iterator[tuple[str, Any]]:
+    """Arguments by name, those that a call collects among them."""
+    for name, value in bound.arguments.items():
+        if bound.signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+            yield from value.items()
+        else:
+            yield name, value
+
+
+def _hint(function: Callable[..., Any], parameter: inspect.Parameter) -> Any:
+    """The annotation of an argument; None if it says nothing that can be looked at here."""
+    if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+        return None
+    hint = parameter.annotation
+    if isinstance(hint, str):
+        names = {name: getattr(import_module(home), name) for name, home in LATER.items()
+                 if name in hint}  # fmt: skip
+        try:
+            hint = eval(hint, function.__globals__, names)  # annotations of this package
+        except NameError:  # of another type that is there for the type checker only
+            return None
+    known = hint is not parameter.empty and all(map(_is_known, _parts(hint)))
+    return hint if known else None
+
+
+def _parts(hint: Any) -> tuple[Any, ...]:
+    """The members of a union, of unions within it too."""
+    if get_origin(hint) not in (Union, UnionType):
+        return (NoneType if hint is None else hint,)
+    return tuple(part for member in get_args(hint) for part in _parts(member))
+
+
+def _plain(kind: Any) -> Any:
+    """An annotation without what is in its brackets."""
+    return get_origin(kind) or kind
+
+
+def _is_known(kind: Any) -> bool:
+    plain = _plain(kind)
+    return plain in KINDS or plain is Literal or (isinstance(plain, type) and plain is not Any)
+
+
+def _words(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if _plain(kind) is Literal else ()
+
+
+def _has_maker(kind: Any) -> bool:
+    return isinstance(kind, type) and kind.__name__ in MADE_BY
+
+
+def _is_of(value: object, kind: Any) -> bool:
+    """Whether a value is of the kind; any collection counts as a list."""
+    if _words(kind):
+        return isinstance(value, str) and value in _words(kind)
+    if _plain(kind) is Sequence:
+        several = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+        return several and getattr(value, "ndim", 1) == 1 and _are_of(value, get_args(kind))
+    _, types = KINDS.get(_plain(kind), ("", _plain(kind)))
+    return isinstance(value, types)
+
+
+def _are_of(values: Any, kinds: tuple[Any, ...]) -> bool:
+    """Whether all members are of the kind that stands in the brackets of an annotation."""
+    if not kinds or not all(map(_is_known, _parts(kinds[0]))) or isinstance(values, Iterator):
+        return True
+    return all(any(_is_of(value, kind) for kind in _parts(kinds[0])) for value in values)
+
+
+def _name(kind: Any) -> str:
+    plain = _plain(kind)
+    own = getattr(plain, "__name__", "")
+    return KINDS[plain][0] if plain in KINDS else own if own.endswith("s") else f"a {own}"
+
+
+def _either(names: Sequence[str], words: Sequence[Any]) -> str:
+    """Kinds and words joined by commas and "or"."""
+    known = [f"one of {listing(words, len(words))}"] if words else []
+    *most, last = sorted(dict.fromkeys([*known, *names]), key=lambda name: name == "None")
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _got(value: object) -> str:
+    """A value, if it is short, or its type."""
+    plain = value is None or isinstance(value, str | bytes | Real | list | tuple | dict | set)
+    return written(value) if plain else type(value).__name__
 
 
 def _message(

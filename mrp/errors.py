@@ -19,14 +19,16 @@ from mrp.words import VALUES
 
 SHOWN = 8
 """How many names a message lists before it says how many more there are."""
-LONGEST = 2000
-"""Characters of the longest message."""
 NEAR = 0.6
 """Likeness of two spellings, by difflib, from which one may stand for the other."""
 SEEDS = 2**128
 """Seeds are below it: NumPy's generators take as many bits from one."""
 LONG_NUMBER = 10**40
 """Numbers from here on are told by their digits."""
+LONGEST = 2000
+"""Characters of the longest message; what is longer is cut in the middle."""
+UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Unicode categories of characters that are not seen, or do something to a screen."""
 HOME = str(Path(__file__).parent / "_").removesuffix("_")
 """Folder of this package, with the slash at its end."""
 
@@ -37,11 +39,11 @@ DIFFERENCES = "blanks, case or Unicode normalisation"
 class MRPError(Exception):
     """Base of every error that this package raises on purpose.
 
-    A message is cut in the middle if what it quotes is far too long to be read.
+    Whatever a message quotes, it is text that can be printed, and not longer than can be read.
     """
 
-    def __init__(self, message: object = "") -> None:
-        super().__init__(shortened(str(message), LONGEST))
+    def __init__(self, message: str = "") -> None:
+        super().__init__(said(message))
 
 
 class DataError(MRPError, ValueError):
@@ -120,23 +122,78 @@ def counted(value: object) -> str:
     return repr(value)
 
 
+def is_hashable(value: object) -> bool:
+    """Whether a value can be looked up: a list can't, nor can what holds one.
+
+    Examples
+    --------
+    >>> is_hashable("a"), is_hashable(["a"]), is_hashable((1, ["a"]))
+    (True, False, False)
+    """
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
 def warn(message: str, category: type[Warning]) -> None:
     """Warn whoever called this package, at the line that did."""
-    warnings.warn(message, category, skip_file_prefixes=(HOME,))
+    warnings.warn(said(message), category, skip_file_prefixes=(HOME,))
+
+
+def said(message: str) -> str:
+    """A message as it is raised: `shown`, but for its own lines, and cut where it is very long."""
+    return shortened("\n".join(map(shown, message.split("\n"))), LONGEST)
+
+
+def shown(text: str) -> str:
+    r"""A text from data as it is shown: what acts on a screen is written, not sent to it.
+
+    Control characters (escape sequences, line breaks and tabs among them), marks of direction,
+    other characters without a width, and lone surrogates are written as Python escapes them.
+
+    Examples
+    --------
+    >>> print(shown("\x1b[31mred"), shown("two\nlines"), shown("zero\u200bwidth"), shown("Ω, 日本"))
+    \x1b[31mred two\nlines zero\u200bwidth Ω, 日本
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        repr(each)[1:-1] if unicodedata.category(each) in UNSEEN else each for each in text
+    )
 
 
 def written(value: object) -> str:
     """A value as Python writes it: text in quotes, numbers without, NumPy's as Python's.
+
+    Long ones are cut; tables and arrays that Python writes in several lines are told by their type.
 
     Examples
     --------
     >>> import numpy as np
     >>> written("2018"), written(np.int64(2018)), written(np.True_)
     ("'2018'", '2018', 'True')
+    >>> written(np.zeros((2, 3)))
+    'ndarray of shape (2, 3)'
     """
     if isinstance(value, str):
-        return repr(str(value))
-    return str(value) if isinstance(value, Number) or _is_truth(value) else repr(value)
+        return shortened(repr(str(value)))
+    if isinstance(value, Number) or _is_truth(value):
+        return shortened(_digits(value))
+    text, shape = repr(value), getattr(value, "shape", None)
+    if "\n" in text and isinstance(shape, tuple):
+        return f"{type(value).__name__} of shape {shape}"
+    return shortened(text)
+
+
+def _digits(number: object) -> str:
+    """A number as text; whole ones of thousands of digits Python writes in base 16 only."""
+    try:
+        return str(number)
+    except ValueError:
+        return f"{number:#x}"
 
 
 def listing(names: Iterable[object], shown: int = SHOWN) -> str:
@@ -161,7 +218,7 @@ def shortened(text: str, most: int = 200) -> str:
 def _item(value: object) -> str:
     """As `written`; dates, intervals and the like as the text that they are known by."""
     plain = value is None or isinstance(value, str | Number) or _is_truth(value)
-    return written(value) if plain else repr(str(value))
+    return written(value) if plain else shortened(repr(str(value)))
 
 
 def _is_truth(value: object) -> bool:

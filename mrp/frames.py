@@ -17,6 +17,7 @@ from mrp.errors import (
     DataError,
     FrameWarning,
     RequestError,
+    is_hashable,
     listing,
     lookalikes,
     paired,
@@ -384,12 +385,24 @@ def _check_by_columns(columns: Sequence[str], data: pd.DataFrame, argument: str)
                     f"Write by={parts!r}."
                 )
             raise RequestError(unknown("by", rule, name, available))
+        check_hashable(data[name], "by", f"columns of `{argument}` with single values")
         missing = int(data[name].isna().sum())
         if missing:
             raise DataError(
                 f"`by` must have no missing values, got {missing} in {name!r}. "
                 f"Fill them in: every row must belong to a group."
             )
+
+
+def check_hashable(column: pd.Series, argument: str, rule: str) -> None:
+    """Raise if a column has lists or the like, which can't be compared with levels."""
+    values = column.array if column.dtype == object else ()
+    odd = next((value for value in values if not is_hashable(value)), None)
+    if odd is not None:
+        raise DataError(
+            f"`{argument}` must name {rule}, got {written(odd)} in {column.name!r}. Give each row "
+            f"one value."
+        )
 
 
 def _by_table(
@@ -402,6 +415,8 @@ def _by_table(
             f"`by`, as a table, must have the column {MAPPED!r} with the groups' labels beside "
             f"columns of `{argument}`, got {listing(table.columns)}."
         )
+    for name in table.columns:
+        check_hashable(table[name], "by", "a table of single values")
     _check_by_columns(columns, data, argument)
     twice = table.duplicated(columns)
     if twice.any():

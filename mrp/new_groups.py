@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrp.design import Categorical, Design, DesignRows
-from mrp.errors import DataError, RequestError, closest, listing, unknown, written
+from mrp.errors import DataError, RequestError, closest, is_hashable, listing, unknown, written
 
 Floats = NDArray[np.float64]
 Way = Literal["gaussian", "uncertainty", "old_levels"]
@@ -192,7 +192,13 @@ def _way(said: object, rule: str, hint: str) -> Way:
 def _listed(
     key: str, said: Mapping[Any, Any] | Iterable[Any], have: Sequence[Any]
 ) -> dict[str, Way]:
-    ways = dict(said) if isinstance(said, Mapping) else dict.fromkeys(said, LISTED)
+    levels = list(said)
+    if not all(map(is_hashable, levels)):
+        raise RequestError(
+            f"`new_levels` must list levels of {key!r}, got {listing(levels)}. Write each "
+            f"by itself."
+        )
+    ways = dict(said) if isinstance(said, Mapping) else dict.fromkeys(levels, LISTED)
     listed = {
         text_of(level): _way(way, f"say how to draw {level!r} of {key!r}", "")
         for level, way in ways.items()

@@ -100,13 +100,13 @@ def _sides(bracket: str) -> tuple[str, str]:
 
 def _split(text: str, separator: str) -> list[str]:
     """Pieces of a text between separators that are outside of brackets."""
-    pieces, depth = [""], 0
-    for character in text:
+    starts, depth = [0], 0
+    for k, character in enumerate(text):
         depth += (character == "(") - (character == ")")
         if character == separator and depth == 0:
-            pieces.append("")
-        else:
-            pieces[-1] += character
+            starts.append(k + 1)
+    ends = [start - 1 for start in starts[1:]]
+    pieces = (text[start:end] for start, end in zip(starts, [*ends, None], strict=True))
     return [piece.strip() for piece in pieces]
 
 

@@ -1283,6 +1283,15 @@ def test_picture_has_a_panel_for_each_estimand_and_names_lines_outside():
     assert len(found.plot("coverage", estimands="others").axes) == 1
 
 
+def test_names_in_pictures_of_recovery_are_drawn_as_they_are():
+    table = table_of(surveys=100, width=0.2, labels=["$a$", "\x1b[31mb"]).assign(estimand="$c$")
+    (ax,) = Recovery(table, 99).plot("ranks").axes
+    assert ax.get_title(loc="left") == "$c$"
+    assert ax.texts[0].get_text() == "$a$\n" + r"\x1b[31mb"
+    assert not ax.texts[0].get_parse_math()
+    assert not ax._left_title.get_parse_math()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mrp.design import Categorical, Design, Numeric
-from mrp.errors import DataError, RequestError, listing, unknown, written
+from mrp.errors import DataError, RequestError, is_hashable, listing, unknown, written
 from mrp.estimands.contrasts import Formula
 from mrp.fit import Fit
 from mrp.formula.calls import plain
@@ -113,10 +113,10 @@ def requests_of(fit: Fit, variables: Variables | None) -> dict[str, Any]:
     if isinstance(variables, str):
         variables = [variables]
     known = isinstance(variables, Mapping | Sequence | np.ndarray | pd.Index)
-    named = list(variables) if known else []
+    named = list(variables) if known and getattr(variables, "ndim", 1) == 1 else []
     if not named:
         raise RequestError(
-            f"`variables` must name at least one column of the formula, got {variables!r}. "
+            f"`variables` must name at least one column of the formula, got {written(variables)}. "
             f"Available: {listing(columns)}."
         )
     for name in named:
@@ -142,9 +142,9 @@ def values_in(argument: str, name: str, asked: Any) -> list[Any]:
         asked = asked.item()
     single = isinstance(asked, str) or not isinstance(asked, Iterable)
     values = [asked] if single else list(asked)
-    if not all(isinstance(value, Hashable) for value in values):
+    if not all(map(is_hashable, values)):
         raise RequestError(
-            f"`{argument}` must give {name!r} a value or a list of values, got {asked!r}."
+            f"`{argument}` must give {name!r} a value or a list of values, got {written(asked)}."
         )
     if not values:
         raise RequestError(f"`{argument}` must give {name!r} at least one value, got none.")

@@ -373,6 +373,6 @@ def _decoded(codes: pd.DataFrame, values: Asked, survey: pd.DataFrame) -> pd.Dat
 def _grid_dtype(survey: pd.Series, grid: pd.Series) -> Any:
     """The survey's categories where they hold the grid's values, else the grid's own type."""
     dtype = survey.dtype
-    if isinstance(dtype, pd.CategoricalDtype) and np.isin(grid, dtype.categories).all():
+    if isinstance(dtype, pd.CategoricalDtype) and grid.isin(dtype.categories).all():
         return dtype
     return grid.dtype

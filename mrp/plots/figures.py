@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mrp.arguments import explained
+from mrp.errors import shown
 from mrp.plots.layers import (
     Intervals,
     Points,
@@ -22,7 +25,7 @@ from mrp.results.estimates import Estimates
 from mrp.results.intervals import Probabilities
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.legend import Legend
@@ -65,6 +68,8 @@ CURVE_INCHES = 0.7
 """Height of a row in which curves of several colours lie over each other."""
 LABEL_CHARACTERS = 60
 """Longer labels are cut."""
+AS_IT_IS: Mapping[str, Any] = MappingProxyType({"parse_math": False, "usetex": False})
+"""Texts from data are drawn as they are, whatever matplotlib is set to: dollars are no formula."""
 
 
 @explained
@@ -103,7 +108,7 @@ def intervals(
         Rows without a number, or with a missing one, get no point. Labels of several columns are
         tuples or their text, as ``"CA, Man"``.
     title
-        Text above the picture.
+        Text above the picture; like all names and levels it is drawn as it is, dollars too.
     ax
         Where to draw; by default a new figure, as high as its rows need.
 
@@ -135,8 +140,8 @@ def draw_intervals(drawn: Intervals, *, title: str | None = None, ax: Axes | Non
     rows, new = drawn.rows, ax is None
     inches = ROW_INCHES + COLOR_INCHES * max(len(rows.colors) - 1, 0)
     ax = _axes(rows, ax, rows.positions[0], inches)
-    for k, shown in _by_color(rows):
-        _draw_intervals(ax, drawn, k, shown)
+    for k, own in _by_color(rows):
+        _draw_intervals(ax, drawn, k, own)
     handles: dict[str, Any] = {
         name: _interval_key(drawn, *looks) for name, looks in _keys(rows, drawn.meaning)
     }
@@ -177,21 +182,21 @@ def _by_color(rows: Rows) -> Iterator[tuple[int, NDArray[np.intp]]]:
         yield k, np.flatnonzero(rows.series == k)
 
 
-def _draw_intervals(ax: Axes, drawn: Intervals, k: int, shown: NDArray[np.intp]) -> None:
+def _draw_intervals(ax: Axes, drawn: Intervals, k: int, own: NDArray[np.intp]) -> None:
     """Lines and points of one colour."""
     line, pale, mark = SERIES[k]
-    heights = drawn.rows.dodged[shown]
+    heights = drawn.rows.dodged[own]
     for j, interval in enumerate(drawn.intervals):
         ax.hlines(
             heights,
-            interval.low[shown],
-            interval.high[shown],
+            interval.low[own],
+            interval.high[own],
             colors=pale if j else line,
             linewidth=_width(j),
             zorder=3 if j else 2,
         )
     ax.plot(
-        drawn.rows.estimate[shown],
+        drawn.rows.estimate[own],
         heights,
         mark,
         color=line,
@@ -306,19 +311,21 @@ def _axes(rows: Rows, ax: Axes | None, top: float, inches: float) -> Axes:
         widest = max(len(_shortened(label)) for label in rows.labels)
         size = (6.8 + 0.07 * widest, 1.5 + inches * (top + 1))
         _, ax = plt.subplots(figsize=size, layout="constrained")
-    ax.set_yticks(rows.positions, [_shortened(label) for label in rows.labels])
+    ax.set_yticks(rows.positions, [_shortened(label) for label in rows.labels], **AS_IT_IS)
     ax.set_ylim(-0.7, top + 0.7)
     return ax
 
 
 def _shortened(label: str) -> str:
-    return label if len(label) <= LABEL_CHARACTERS else f"{label[: LABEL_CHARACTERS - 1]}…"
+    """A text from data in one line, cut where it is long."""
+    text = shown(label)
+    return text if len(text) <= LABEL_CHARACTERS else f"{text[: LABEL_CHARACTERS - 1]}…"
 
 
 def _finish(ax: Axes, rows: Rows, handles: Mapping[str, Any], title: str | None, new: bool) -> None:
     """Axis title, grid, line at zero, legend and title; a new figure grows with its legend."""
-    lines = [rows.quantity, *_wrapped(rows.shared)]
-    ax.set_xlabel("\n".join(lines), fontsize=TEXT_POINTS, color=INK)
+    lines = [_shortened(rows.quantity), *_wrapped(rows.shared)]
+    ax.set_xlabel("\n".join(lines), fontsize=TEXT_POINTS, color=INK, **AS_IT_IS)
     ax.spines[:].set_visible(False)
     ax.set_axisbelow(True)
     ax.grid(color=FAINT, linewidth=0.8)
@@ -331,22 +338,24 @@ def _finish(ax: Axes, rows: Rows, handles: Mapping[str, Any], title: str | None,
         _make_room(ax, legend)
     if title is not None:
         above = legend.get_window_extent().height * 72 / ax.figure.dpi
-        ax.set_title(title, loc="left", pad=above + 4.0, color=INK, fontweight="bold")
+        text = "\n".join(map(shown, str(title).split("\n")))
+        ax.set_title(text, loc="left", pad=above + 4.0, color=INK, fontweight="bold", **AS_IT_IS)
 
 
 def _wrapped(items: tuple[str, ...]) -> list[str]:
     """Lines of items, none of which is broken."""
-    return textwrap.wrap(", ".join(item.replace(" ", "\N{NO-BREAK SPACE}") for item in items), 80)
+    kept = (_shortened(item).replace(" ", "\N{NO-BREAK SPACE}") for item in items)
+    return textwrap.wrap(", ".join(kept), 80)
 
 
 def _legend(ax: Axes, rows: Rows, handles: Mapping[str, Any], columns: int) -> Legend:
-    return ax.legend(
+    legend = ax.legend(
         list(handles.values()),
-        list(handles),
+        [_shortened(name) for name in handles],
         loc="lower left",
         bbox_to_anchor=(0.0, 1.0),
         ncols=columns,
-        title=rows.color,
+        title=None if rows.color is None else _shortened(rows.color),
         title_fontsize=TEXT_POINTS,
         alignment="left",
         frameon=False,
@@ -357,6 +366,9 @@ def _legend(ax: Axes, rows: Rows, handles: Mapping[str, Any], columns: int) -> L
         columnspacing=1.2,
         handletextpad=0.5,
     )
+    for text in (legend.get_title(), *legend.get_texts()):
+        text.set(**AS_IT_IS)
+    return legend
 
 
 def _make_room(ax: Axes, legend: Legend) -> None:

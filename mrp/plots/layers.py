@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mrp.errors import RequestError, listing, unknown
+from mrp.errors import RequestError, listing, unknown, written
 from mrp.results.estimates import Estimates
 from mrp.results.intervals import Probabilities, in_words
 from mrp.results.labels import MOST_COLORS, names_of, telling
@@ -380,7 +380,14 @@ def _check_finite(mean: Floats, labels: list[str]) -> None:
 
 
 def _check_height(height: float) -> None:
-    if isinstance(height, bool) or not isinstance(height, float | int) or not height > 0:
+    is_number = isinstance(height, float | int) and not isinstance(height, bool)
+    if not is_number or not height > 0:
         raise RequestError(
-            f"`height` must be a positive number of rows, got {height!r}. Usual: {OVERLAPPING}."
+            f"`height` must be a positive number of rows, got {written(height)}. Usual: "
+            f"{OVERLAPPING}."
+        )
+    if height > MOST_ROWS:
+        raise RequestError(
+            f"`height` must be at most {MOST_ROWS} rows, got {written(height)}. Usual: "
+            f"{OVERLAPPING}."
         )

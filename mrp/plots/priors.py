@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mrp.plots.figures import BLUE, FAINT, INK, PALE, SEEN, TEXT_POINTS
+from mrp.errors import shown
+from mrp.plots.figures import AS_IT_IS, BLUE, FAINT, INK, PALE, SEEN, TEXT_POINTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -125,8 +126,8 @@ def draw(drawn: Sequence[Panel]) -> list[Axes]:
 
 def _draw_panel(ax: Axes, panel: Panel) -> None:
     """One density, without a vertical axis: its height says nothing."""
-    ax.set_title(titled(panel.parameters), loc="left", fontsize=TEXT_POINTS, color=INK)
-    ax.set_xlabel(_written(panel), fontsize=TEXT_POINTS, color=INK)
+    ax.set_title(titled(panel.parameters), loc="left", fontsize=TEXT_POINTS, color=INK, **AS_IT_IS)
+    ax.set_xlabel(_written(panel), fontsize=TEXT_POINTS, color=INK, **AS_IT_IS)
     ax.spines[:].set_visible(False)
     ax.set_axisbelow(True)
     ax.set_yticks([])
@@ -148,7 +149,7 @@ def titled(parameters: Sequence[str]) -> str:
     """Names in a few lines; those for which there is no room are counted."""
     for count in range(len(parameters), 0, -1):
         rest = len(parameters) - count
-        names = [name.replace(" ", "\N{NO-BREAK SPACE}") for name in parameters[:count]]
+        names = [shown(name).replace(" ", "\N{NO-BREAK SPACE}") for name in parameters[:count]]
         text = ", ".join([*names, *([f"{rest}\N{NO-BREAK SPACE}more"] if rest else [])])
         lines = textwrap.wrap(text, TITLE_CHARACTERS, break_on_hyphens=False)
         if len(lines) <= TITLE_LINES:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mrp.errors import RequestError, unknown
-from mrp.plots.figures import BLUE, FAINT, GREY, INK, TEXT_POINTS
+from mrp.errors import RequestError, shown, unknown
+from mrp.plots.figures import AS_IT_IS, BLUE, FAINT, GREY, INK, TEXT_POINTS
 from mrp.recovery.uniformity import (
     Band,
     Steps,
@@ -36,6 +36,8 @@ BAND_PROB = 0.95
 """Probability that a line stays within the band everywhere, if all is right."""
 NAMED = 6
 """Lines outside the band that a panel names."""
+NAME_CHARACTERS = 40
+"""Longer names are cut."""
 COLUMNS = 3
 """Panels side by side."""
 OUTSIDE, SHADE = "#d55e00", "#e3e8ec"
@@ -132,16 +134,16 @@ def draw(recovery: Recovery, kind: Kind, estimands: str | Sequence[str] | None) 
     """A figure with a panel for each estimand."""
     import matplotlib.pyplot as plt
 
-    shown = panels(recovery, kind, estimands)
-    columns = min(COLUMNS, len(shown))
-    rows = math.ceil(len(shown) / columns)
+    drawn = panels(recovery, kind, estimands)
+    columns = min(COLUMNS, len(drawn))
+    rows = math.ceil(len(drawn) / columns)
     size = (1.0 + 3.4 * columns, 0.7 + 2.8 * rows)
     figure, grid = plt.subplots(
         rows, columns, figsize=size, layout="constrained", squeeze=False, sharey=True
     )
-    for ax, panel in zip(grid.flat, shown, strict=False):
+    for ax, panel in zip(grid.flat, drawn, strict=False):
         _draw_panel(ax, panel)
-    for ax in grid.flat[len(shown) :]:
+    for ax in grid.flat[len(drawn) :]:
         ax.set_visible(False)
     x, y = TEXTS[kind]
     figure.supxlabel(x, fontsize=TEXT_POINTS, color=INK)
@@ -160,7 +162,13 @@ def _draw_panel(ax: Axes, panel: Panel) -> None:
     _name(ax, outside)
     count = len(panel.lines)
     inside = f"{count - len(outside)} of {count} in the band"
-    ax.set_title(panel.title, loc="left", fontsize=TEXT_POINTS, fontweight="bold", color=INK)
+    left: dict[str, Any] = {
+        "loc": "left",
+        "fontsize": TEXT_POINTS,
+        "fontweight": "bold",
+        "color": INK,
+    }
+    ax.set_title(_cut(panel.title), **left, **AS_IT_IS)
     ax.set_title(inside, loc="right", fontsize=8, color=INK)
     ax.set_xlim(0, 1)
     ax.spines[:].set_visible(False)
@@ -173,7 +181,7 @@ def _name(ax: Axes, outside: Sequence[Line]) -> None:
     """Names of the lines that leave the band, in a corner that they leave free."""
     if not outside:
         return
-    names = [line.label for line in outside[:NAMED]]
+    names = [_cut(line.label) for line in outside[:NAMED]]
     if len(outside) > NAMED:
         names.append(f"… {len(outside) - NAMED} more")
     middle = np.mean([line.difference.mean() for line in outside])
@@ -188,4 +196,11 @@ def _name(ax: Axes, outside: Sequence[Line]) -> None:
         fontsize=7.5,
         color=OUTSIDE,
         zorder=5,
+        **AS_IT_IS,
     )
+
+
+def _cut(name: str) -> str:
+    """A name in one line, cut where it is longer than a panel."""
+    text = shown(name)
+    return text if len(text) <= NAME_CHARACTERS else f"{text[: NAME_CHARACTERS - 1]}…"

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mrp.arguments import explained
 from mrp.errors import RequestError, unknown
 from mrp.recovery.refits import SUMMARY
 from mrp.recovery.uniformity import p_value, rank_counts, rank_steps
@@ -34,6 +35,7 @@ CANCELLED = 1e-9
 """Mean errors of surveys that are this small beside the rmse are zero by construction."""
 
 
+@explained
 @dataclass(frozen=True, eq=False, repr=False)
 class Recovery:
     """Estimates of fake surveys beside their truth.

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mrp.errors import RequestError, listing, unknown
+from mrp.errors import RequestError, listing, unknown, written
 
 Floats = NDArray[np.float64]
 
@@ -112,7 +112,7 @@ def parse(text: str, names: Sequence[str]) -> Expression:
         ) from None
     except (SyntaxError, ValueError, OverflowError):
         raise RequestError(
-            f"`statement` must be arithmetic on rows, such as 'b2 - b1 = 0', got {text!r}. "
+            f"`statement` must be arithmetic on rows, such as 'b2 - b1 = 0', got {written(text)}. "
             f"Available: + - * / **, {', '.join(FUNCTIONS)}. Write names that are no single word "
             f"in backquotes: `California, Man`."
         ) from None

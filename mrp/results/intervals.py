@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from mrp.errors import RequestError, listing, unknown
+from mrp.errors import RequestError, listing, unknown, written
 
 Floats = NDArray[np.float64]
 Center = Literal["mean", "median"]
@@ -198,13 +198,17 @@ def highest_density(values: Floats, probability: float) -> tuple[Floats, Floats]
 def check_probability(ci_prob: object) -> None:
     """Raise unless this is the probability of an interval."""
     if isinstance(ci_prob, bool) or not isinstance(ci_prob, float | int) or not 0 < ci_prob < 1:
-        raise RequestError(f"`ci_prob` must be between 0 and 1, got {ci_prob!r}. Usual: 0.95.")
+        raise RequestError(
+            f"`ci_prob` must be between 0 and 1, got {written(ci_prob)}. Usual: 0.95."
+        )
 
 
 def _checked(ci_prob: Probabilities) -> float | tuple[float, ...]:
-    if isinstance(ci_prob, str) or not isinstance(ci_prob, Sequence | np.ndarray):
+    several = isinstance(ci_prob, Sequence | np.ndarray) and getattr(ci_prob, "ndim", 1) == 1
+    if isinstance(ci_prob, str) or not several:
         check_probability(ci_prob)
-        return float(ci_prob)
+        return float(ci_prob)  # type: ignore[arg-type]
+    assert not isinstance(ci_prob, float)
     if not len(ci_prob):
         raise RequestError("`ci_prob` must have at least one probability, got none. Usual: 0.95.")
     for each in ci_prob:

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mrp.arguments import explained
-from mrp.errors import RequestError, listing
+from mrp.errors import RequestError, listing, written
 from mrp.prediction import RowDraws
 from mrp.results.estimates import RESULTS, Estimates, Made
 from mrp.results.estimates import estimates as made
@@ -115,10 +115,11 @@ def _by_label(
                 f"Available: {listing(estimates)}."
             )
         labels, estimates = list(estimates), list(estimates.values())
-    if not isinstance(estimates, Sequence) or isinstance(estimates, str) or not estimates:
+    if not isinstance(estimates, Sequence) or isinstance(estimates, str) or not len(estimates):
+        empty = isinstance(estimates, list | tuple)
         raise RequestError(
             f"`estimates` must be a mapping or a list of Estimates, got "
-            f"{'an empty one' if estimates in ([], ()) else type(estimates).__name__}. "
+            f"{'an empty one' if empty else type(estimates).__name__}. "
             f"For example: {{'vague': p1, 'informative': p2}}."
         )
     labels = list(range(1, len(estimates) + 1)) if labels is None else list(labels)
@@ -163,7 +164,7 @@ def _check_name(name: str, parts: Mapping[Any, Estimates]) -> None:
     own = [str(column) for column in next(iter(parts.values())).labels.columns]
     if name in RESULTS or name in own:
         raise RequestError(
-            f"`name` must be a column that is not there yet, got {name!r}. "
+            f"`name` must be a column that is not there yet, got {written(name)}. "
             f"Taken: {listing([*own, *RESULTS], shown=len(own) + len(RESULTS))}."
         )
 

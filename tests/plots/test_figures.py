@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -317,3 +318,44 @@ def test_intervals_side_by_side_look_right(both, tmp_path):
         sort=False, reference={"raw mean": {"Man": 0.4, "Woman": 0.55}}, title="Two priors"
     )
     assert_looks_like(ax, "intervals_side_by_side.png", tmp_path)
+
+
+# --- texts ----------------------------------------------------------------------------------------
+
+HOSTILE = ["$25k-$50k", "a\nb\tc", "\x1b[31mred", "\u202eevil", r"\alpha \$", "nul\0"]
+WRITTEN = ["$25k-$50k", r"a\nb\tc", r"\x1b[31mred", r"\u202eevil", r"\alpha \$", r"nul\x00"]
+"""Labels that are a formula, or act on a screen, and what is drawn."""
+
+
+@pytest.mark.parametrize("kind", ["interval", "ridge"])
+@pytest.mark.parametrize("usetex", [False, True])
+def test_names_and_levels_are_drawn_as_they_are(normals, kind, usetex):
+    labels = pd.DataFrame({"$a$": HOSTILE, "$b$": "$c$ and $d$"})
+    labels = pd.concat([labels.assign(model="$m_1$"), labels.assign(model="$m_2$")])
+    made = normals(range(12), labels=labels, quantity="average $y$", color="model")
+    with mpl.rc_context({"text.usetex": usetex}):
+        ax = made.plot(kind, sort=False, title="From $25k to $50k\nin dollars")
+    for text in [ax.xaxis.label, ax._left_title, *ax.get_yticklabels(), *ax.legend_.get_texts()]:
+        assert not text.get_parse_math()
+        assert not text.get_usetex()
+    assert [label.get_text() for label in ax.get_yticklabels()] == WRITTEN
+    assert ax.get_title("left") == "From $25k to $50k\nin dollars"
+    assert ax.get_xlabel() == "average $y$\n$b$: $c$\N{NO-BREAK SPACE}and\N{NO-BREAK SPACE}$d$"
+    assert ax.legend_.get_title().get_text() == "model"
+
+
+def test_dollars_take_as_much_room_as_they_would_alone(normals):
+    ax = normals([0, 1], labels=pd.DataFrame({"income": ["$25k-$50k", "x25k-x50k"]})).plot()
+    ax.figure.canvas.draw()
+    formula, text = (label.get_window_extent().width for label in ax.get_yticklabels())
+    assert formula == pytest.approx(text, rel=0.1)  # as a formula it would be half as wide
+
+
+@pytest.mark.parametrize("extension", ["png", "svg", "pdf"])
+def test_pictures_of_hostile_labels_are_files_of_their_kind(normals, extension, tmp_path):
+    ax = normals(range(6), labels=pd.DataFrame({"a": HOSTILE})).plot(title="\x1b[0m")
+    path = tmp_path / f"picture.{extension}"
+    ax.figure.savefig(path)
+    assert path.read_bytes()[:4] in (b"\x89PNG", b"<?xm", b"%PDF")
+    if extension == "svg":
+        ElementTree.parse(path)

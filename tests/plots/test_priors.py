@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -171,3 +172,10 @@ def test_no_text_of_a_panel_reaches_into_another(people: pd.DataFrame):
     assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
     inside = figure.bbox.padded(1)
     assert all(inside.x0 <= box.x0 and box.x1 <= inside.x1 for box in boxes)
+
+
+def test_names_in_panels_are_drawn_as_they_are():
+    (ax,) = draw([replace(panel("normal(0, 1)"), parameters=("$a$", "\x1b[31mb"))])
+    assert (ax.get_title("left"), ax.get_xlabel()) == (r"$a$, \x1b[31mb", "normal(0, 1)")
+    assert not ax._left_title.get_parse_math()
+    assert not ax.xaxis.label.get_parse_math()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrp.errors import RequestError
+from mrp.errors import RequestError, written
 from mrp.results.expressions import FUNCTIONS, parse, unquoted
 from tests.messages import raises
 
@@ -104,9 +104,9 @@ def test_what_is_not_finite_is_no_warning():
 )  # fmt: skip
 def test_what_is_no_arithmetic_is_refused(bad):
     message = (
-        f"`statement` must be arithmetic on rows, such as 'b2 - b1 = 0', got {bad!r}. Available: "
-        "+ - * / **, abs, exp, log, logit, plogis, sqrt. Write names that are no single word in "
-        "backquotes: `California, Man`."
+        f"`statement` must be arithmetic on rows, such as 'b2 - b1 = 0', got {written(bad)}. "
+        "Available: + - * / **, abs, exp, log, logit, plogis, sqrt. Write names that are no single "
+        "word in backquotes: `California, Man`."
     )
     with raises(RequestError, message):
         parse(bad, NAMES)
