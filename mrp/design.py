@@ -77,15 +77,76 @@ Component = Numeric | Categorical
 
 
 @dataclass(frozen=True)
+class Indicators:
+    """Contrasts whose columns mark one level each: all levels, or all but a reference.
+
+    Parameters
+    ----------
+    levels
+        Number of levels.
+    reference
+        Position of the level without a column; None where each has one.
+    """
+
+    levels: int
+    reference: int | None = None
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return self.levels - (self.reference is not None)
+
+    def positions(self, codes: Array) -> NDArray[np.intp]:
+        """Column that each code marks; `UNSEEN` for the reference."""
+        of_level = np.arange(self.levels)
+        if self.reference is not None:
+            of_level[self.reference] = UNSEEN
+            of_level[self.reference + 1 :] -= 1
+        return of_level[codes]
+
+    def columns(self, codes: Array) -> NDArray[np.float64]:
+        """Columns (n, width): 1 in the one that a code marks, 0 elsewhere."""
+        positions = self.positions(codes)
+        result = np.zeros((len(positions), self.width))
+        marked = np.flatnonzero(positions != UNSEEN)
+        result[marked, positions[marked]] = 1.0
+        return result
+
+
+Matrix = tuple[tuple[float, ...], ...]
+"""A contrast matrix: a row for each level, a column for each coefficient."""
+
+
+def contrasts_of(matrix: Array) -> Indicators | Matrix:
+    """A contrast matrix (levels, columns), said in a word where its columns mark levels.
+
+    Examples
+    --------
+    >>> contrasts_of(np.array([[0, 0], [1, 0], [0, 1]]))
+    Indicators(levels=3, reference=0)
+    >>> contrasts_of(np.array([[1], [-1]]))
+    ((1.0,), (-1.0,))
+    """
+    empty = np.flatnonzero(~matrix.any(axis=1))
+    if len(empty) <= 1:
+        marks = Indicators(len(matrix), int(empty[0]) if len(empty) else None)
+        if np.array_equal(matrix, marks.columns(np.arange(len(matrix)))):
+            return marks
+    return tuple(tuple(float(x) for x in row) for row in matrix)
+
+
+@dataclass(frozen=True)
 class Coding:
-    """How one component enters one term: as itself, or through the rows of a contrast matrix."""
+    """How one component enters one term: as itself, or through the contrasts of its levels."""
 
     component: str
-    contrasts: tuple[tuple[float, ...], ...] | None = None
-    """One row for each level, one column for each coefficient; None for a number."""
+    contrasts: Indicators | Matrix | None = None
+    """None for a number."""
 
     def columns(self, values: Array) -> NDArray[np.float64]:
         """Columns (n, k) for codes (n,) or numbers (n,) or (n, k)."""
+        if isinstance(self.contrasts, Indicators):
+            return self.contrasts.columns(values)
         if self.contrasts is not None:
             return np.asarray(self.contrasts, dtype=np.float64)[values]
         columns = np.asarray(values, dtype=np.float64)

@@ -31,10 +31,13 @@ from mrp.design import (
     Component,
     Design,
     Factor,
+    Indicators,
     Level,
+    Matrix,
     Numeric,
     Plain,
     Term,
+    contrasts_of,
 )
 from mrp.errors import DataError, FitError, FrameWarning, listing, warn
 from mrp.fit import RESPONDENT, Fit
@@ -395,10 +398,14 @@ def _component(item: Mapping[str, Any]) -> Numeric | Categorical:
 
 
 def _term(item: Mapping[str, Any]) -> Term:
-    codings = tuple(
-        Coding(c["component"], c["contrasts"] and tuple(map(tuple, c["contrasts"])))
-        for c in item["codings"]
-    )
+    codings = tuple(Coding(c["component"], _contrasts(c["contrasts"])) for c in item["codings"])
     levels = None if item["levels"] is None else tuple(item["levels"])
     later = (item.get("of"), item.get("dim"))  # the first format has neither
     return Term(item["name"], codings, item["width"], levels, item["kind"], *later)
+
+
+def _contrasts(saved: Any) -> Indicators | Matrix | None:
+    """Contrasts from JSON; the first two formats have a matrix where levels are marked, too."""
+    if saved is None:
+        return None
+    return Indicators(**saved) if isinstance(saved, dict) else contrasts_of(np.asarray(saved))

@@ -271,6 +271,30 @@ def test_design_survives_json(name):
     assert design_from_json(json.loads(json.dumps(design_to_json(design)))) == design
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_contrasts_of_older_files_are_matrices(name):
+    design = made(name).design
+    content = design_to_json(design)
+    terms = [*content["terms"], *(term for block in content["blocks"] for term in block["terms"])]
+    for coding in (coding for term in terms for coding in term["codings"]):
+        if isinstance(coding["contrasts"], dict):
+            levels, reference = coding["contrasts"]["levels"], coding["contrasts"]["reference"]
+            rows = np.eye(levels)
+            rows = rows if reference is None else np.delete(rows, reference, axis=1)
+            coding["contrasts"] = rows.tolist()
+    read = design_from_json(content)
+    assert (read.terms, read.blocks) == (design.terms, design.blocks)
+
+
+def test_a_factor_of_thousands_of_levels_is_saved_in_few_words():
+    levels = [f"tract {k}" for k in range(4000)]
+    survey = pd.DataFrame({"y": np.tile([0, 1], 4000), "tract": np.repeat(levels, 2)})
+    design = mrp.Model("y ~ tract", survey, family="bernoulli").design
+    saved = json.dumps(design_to_json(design))
+    assert len(saved) < 40 * len(levels)  # a matrix had five bytes for each pair of levels
+    assert design_from_json(json.loads(saved)).terms == design.terms
+
+
 def test_prior_of_names_with_slashes_is_saved(tmp_path):
     model = mrp.Model(SPLINES, SURVEY, family="bernoulli", priors={"I(x / 3)": "normal(9, 0.1)"})
     prior = model.sample_prior(draws=50, seed=1)
