@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from mrp.errors import DataError, closest, did_you_mean, listing, lookalikes, meant, type_name
 from mrp.formula.calls import Calls, names_in
 from mrp.formula.functions import is_real, levels_as_written
+from mrp.memory import check_fits
 
 Array = NDArray[Any]
 Plain = str | int | float | bool
@@ -39,6 +40,8 @@ SLASH = "\N{DIVISION SLASH}"
 """Stands for '/' in the names of variables."""
 UNSEEN = -1
 """Code of a value that is not among the levels of its categorical."""
+LARGE = 2**28
+"""Bytes of columns from which on they are held against the memory."""
 ASKED = ("variables", "datagrid")
 """Arguments with values that the user wrote, rather than a table of them."""
 
@@ -177,6 +180,26 @@ class Term:
             width = result.shape[1] * columns.shape[1]
             result = (result[:, :, None] * columns[:, None, :]).reshape(n, width)
         return result
+
+    def marked(
+        self, values: Mapping[str, Array], n: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+        """The column (n,) that a row has a number in, and that number (n,), which may be zero.
+
+        None for terms of which a row may have several: polynomials, sums coded to zero.
+        """
+        column, number = np.zeros(n, dtype=np.int64), np.ones(n)
+        for coding in self.codings:
+            of_row = values[coding.component]
+            if isinstance(coding.contrasts, Indicators):
+                at = coding.contrasts.positions(of_row)
+                column = column * coding.contrasts.width + np.maximum(at, 0)
+                number = np.where(at == UNSEEN, 0.0, number)
+            elif coding.contrasts is None and of_row.ndim == 1:
+                number = number * of_row
+            else:
+                return None
+        return column, number
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -389,9 +412,26 @@ class DesignRows:
         n = len(range(*rows.indices(self.n))) if isinstance(rows, slice) else len(rows)
         return replace(self, n=n, values=values, groups=groups)
 
-    def population(self) -> NDArray[np.float64]:
-        """Population-level columns (n, p), intercept included, terms in the design's order."""
-        columns = [term.columns(self.values, self.n) for term in self.design.terms]
+    def population(self, terms: Sequence[Term] | None = None) -> NDArray[np.float64]:
+        """Population-level columns (n, p), intercept included, in the design's order of terms.
+
+        All terms, or some of them.
+
+        Raises
+        ------
+        RequestError
+            They are too many for the memory.
+        """
+        terms = self.design.terms if terms is None else terms
+        width = sum(term.width for term in terms)
+        if 8 * self.n * width > LARGE:
+            check_fits(
+                2 * 8 * self.n * width,  # also while they are put together
+                f"{width:,} columns for {self.n:,} different rows",
+                "formula",
+                "Make a term of thousands of levels group-specific: `(1 | g)`.",
+            )
+        columns = [term.columns(self.values, self.n) for term in terms]
         return np.hstack(columns) if columns else np.zeros((self.n, 0))
 
     def effects(self, block: Block) -> NDArray[np.float64]:
@@ -418,8 +458,11 @@ class DesignRows:
 
     def population_keys(self) -> list[NDArray[np.int64]]:
         """Keys of what the population-level part and the offsets depend on."""
-        names = {coding.component for term in self.design.terms for coding in term.codings}
-        return self.keys_of(names | set(self.design.offsets))
+        return [*self.keys_of_terms(self.design.terms), *self.keys_of(set(self.design.offsets))]
+
+    def keys_of_terms(self, terms: Sequence[Term]) -> list[NDArray[np.int64]]:
+        """Keys of what some of the terms are in each row."""
+        return self.keys_of({coding.component for term in terms for coding in term.codings})
 
     def block_keys(self, block: Block) -> list[NDArray[np.int64]]:
         """Keys of what one block's part depends on."""
