@@ -160,14 +160,16 @@ def read(design: Design, draws: xr.Dataset, by_level: LevelParameters = NO_LEVEL
     coords = coordinates(design, by_level)
     chains, count = draws.sizes["chain"], draws.sizes["draw"]
     columns = by_level.predictors * chains * count
-    population = [
-        _arranged(draws, term.name, dims_of(term, by_level), coords).reshape(-1, columns)
-        for term in design.terms
-    ]
-    stacked = np.concatenate(population) if population else np.zeros((0, columns))
+    population, start = np.empty((sum(term.width for term in design.terms), columns)), 0
+    for term in design.terms:
+        own = population[start : start + term.width]
+        _arranged(draws, term.name, dims_of(term, by_level), coords, own)
+        start += term.width
     effects = tuple(_effects(design, block, draws, coords, by_level) for block in design.blocks)
     thresholds = _thresholds(draws, coords, by_level)
-    return Coefficients(stacked, effects, chains, count, by_level.predictors, thresholds, by_level)
+    return Coefficients(
+        population, effects, chains, count, by_level.predictors, thresholds, by_level
+    )
 
 
 def _effects(
@@ -179,12 +181,14 @@ def _effects(
 ) -> Floats:
     """Effects (width, groups, predictors x draws) of one block."""
     groups = len(design.factors[block.factor].groups)
-    parts = []
+    columns = by_level.predictors * draws.sizes["chain"] * draws.sizes["draw"]
+    result, start = np.empty((block.width, groups, columns)), 0
     for term in block.terms:
         dims = (*effect_dims(block, term), *by_level.dims)
-        values = _arranged(draws, block.variable(term), dims, coords)
-        parts.append(values.reshape(term.width, groups, -1))
-    return np.concatenate(parts)
+        own = result[start : start + term.width]
+        _arranged(draws, block.variable(term), dims, coords, own)
+        start += term.width
+    return result
 
 
 def _thresholds(
@@ -220,9 +224,16 @@ def _check_variables(design: Design, draws: xr.Dataset, by_level: LevelParameter
 
 
 def _arranged(
-    draws: xr.Dataset, name: str, dims: Dims, coords: Mapping[str, Sequence[Level]]
+    draws: xr.Dataset,
+    name: str,
+    dims: Dims,
+    coords: Mapping[str, Sequence[Level]],
+    target: Floats | None = None,
 ) -> Floats:
-    """A variable with its dims in order, chain and draw last, and labels in the given order."""
+    """A variable with its dims in order, chain and draw last, and labels in the given order.
+
+    It is written to `target`, if there is one, which has as many values.
+    """
     array = draws[name]
     if set(array.dims) != {*dims, "chain", "draw"}:
         raise DataError(
@@ -231,8 +242,10 @@ def _arranged(
         )
     for dim in dims:
         array = _aligned(array, name, dim, coords[dim])
-    values = np.ascontiguousarray(array.transpose(*dims, "chain", "draw"), dtype=np.float64)
-    if not np.isfinite(values).all():
+    ordered = array.transpose(*dims, "chain", "draw").to_numpy()
+    values = np.empty(ordered.shape) if target is None else target.reshape(ordered.shape)
+    values[...] = ordered
+    if values.size and not np.isfinite([values.min(), values.max()]).all():
         raise DataError(
             f"`draws` must be finite, got {int((~np.isfinite(values)).sum())} values in {name!r} "
             f"that are not. Remove those draws, or sample again."
@@ -263,6 +276,8 @@ def _aligned(array: xr.DataArray, name: str, dim: str, wanted: Sequence[Level]) 
             f"`draws` must have each label along {dim!r} in {name!r} once, got {listing(twice)} "
             f"more often. Select one of each."
         )
+    if labels == have:
+        return array  # selecting would copy the draws
     return array.isel({dim: [positions[label] for label in labels]})
 
 
