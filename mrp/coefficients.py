@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from mrp.design import Block, Design, DesignRows, Level, Term
 from mrp.errors import DataError, FitError, closest, listing
 from mrp.levels import NO_LEVELS, THRESHOLD, THRESHOLD_DIM, LevelParameters
+from mrp.memory import LARGE, check_fits
 from mrp.new_groups import Way, Ways
 
 Floats = NDArray[np.float64]
@@ -323,6 +324,7 @@ def with_new_groups(
         if not labels:
             continue
         own = effects[b]
+        _check_memory(own, block, len(labels), coefficients)
         new = np.empty((block.width, len(labels), coefficients.columns))
         for way in set(ways[block.factor]):
             at = [k for k, of_group in enumerate(ways[block.factor]) if of_group == way]
@@ -330,6 +332,19 @@ def with_new_groups(
             new[:, at] = _drawn(own, design, b, some, draws, way, seed, coefficients)
         effects[b] = np.concatenate([own, new], axis=1)
     return replace(coefficients, effects=tuple(effects))
+
+
+def _check_memory(own: Floats, block: Block, new: int, coefficients: Coefficients) -> None:
+    """Raise if effects of so many new groups, beside the survey's, are more than the memory."""
+    drawn = 8 * block.width * new * coefficients.columns
+    if own.nbytes + drawn > LARGE:
+        check_fits(
+            own.nbytes + 4 * drawn,  # standard normals and products are beside them
+            f"effects of {new:,} new groups of {block.factor!r} beside {own.shape[1]:,} of the "
+            f"survey in {coefficients.size:,} draws",
+            "new_levels",
+            "Predict the rows of some groups at a time, or sample fewer draws.",
+        )
 
 
 def _drawn(

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from mrp.errors import DataError, closest, did_you_mean, listing, lookalikes, meant, type_name
 from mrp.formula.calls import Calls, names_in
 from mrp.formula.functions import is_real, levels_as_written
-from mrp.memory import check_fits
+from mrp.memory import LARGE, check_fits
 
 Array = NDArray[Any]
 Plain = str | int | float | bool
@@ -40,8 +40,6 @@ SLASH = "\N{DIVISION SLASH}"
 """Stands for '/' in the names of variables."""
 UNSEEN = -1
 """Code of a value that is not among the levels of its categorical."""
-LARGE = 2**28
-"""Bytes of columns from which on they are held against the memory."""
 ASKED = ("variables", "datagrid")
 """Arguments with values that the user wrote, rather than a table of them."""
 

@@ -17,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ AHEAD = 4
 MEMORY_SHARE = 1 / 16
 """Share of the free memory that blocks, and the tables of distinct parts, may take each."""
 TABLES_BYTES = 512 * 2**20
-"""What tables of distinct parts may take, however much memory is free."""
+"""What the tables of all predictions may take together, however much memory is free."""
 WIDE = 100
 """Columns from which on a population-level term is looked up by column, and not multiplied."""
 
@@ -121,7 +122,7 @@ class Part:
         return Part(self.index, self.columns, self.coefficients, self.group, table)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """The expected outcome, or the linear predictor, of each row and draw.
 
@@ -203,12 +204,24 @@ def predict(
         first, index = unique_rows(rows.block_keys(block), len(rows))
         distinct = rows.take(first)
         parts.append(Part(index, distinct.effects(block), effects, distinct.groups[block.factor]))
-    share = min(_free_bytes(), TABLES_BYTES) / max(len(parts), 1)
+    share = min(_free_bytes(), TABLES_BYTES - _bytes_of_tables()) / max(len(parts), 1)
     tables = tuple(part.tabulated(share) for part in parts)
     offset = rows.offset() if design.offsets else None
     columns = coefficients.predictors * coefficients.size
     size = columns if levels is None else levels * coefficients.size
-    return Prediction(tables, offset, inverse_link, len(rows), columns, size)
+    result = Prediction(tables, offset, inverse_link, len(rows), columns, size)
+    _held.add(result)
+    return result
+
+
+_held = WeakSet[Prediction]()
+"""Predictions that somebody has: their tables are in the memory."""
+
+
+def _bytes_of_tables() -> int:
+    """What tables take that are no views of coefficients."""
+    tables = [part.table for prediction in list(_held) for part in prediction.parts]
+    return sum(table.nbytes for table in tables if table is not None and table.base is None)
 
 
 def _population(rows: DesignRows, coefficients: Coefficients) -> list[Part]:

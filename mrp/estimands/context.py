@@ -21,6 +21,7 @@ from mrp.fit import Fit, check_fit
 from mrp.frames import Orders, Weights, as_pandas, grouping, in_rows, weights_of
 from mrp.levels import probabilities
 from mrp.links import InverseLink, inverse
+from mrp.memory import LARGE, check_fits
 from mrp.new_groups import Drawn, NewGroups, NewLevels, drawn_of, read, ways_of
 from mrp.prediction import RowDraws, average, predict
 from mrp.predictive import Kind, outcomes
@@ -127,6 +128,18 @@ class Context:
         if self.kind == "expected":
             return prediction
         return outcomes(fit, prediction, data, self.seed, self.argument)
+
+    def check_rows(self, times: int) -> None:
+        """Raise if all rows, predicted and labelled so many times, are more than the memory."""
+        design, (rows, columns) = self.fit.design, self.data.shape
+        needed = 8 * times * rows * (columns + len(design.components) + len(design.blocks) + 4)
+        if needed > LARGE:
+            check_fits(
+                needed,
+                f"{rows:,} rows {times:,} times, with labels",
+                "variables",
+                "Name fewer values, average with `by=`, or drop columns that are not needed.",
+            )
 
     def log_odds(self, setting: Setting) -> RowDraws:
         """Log odds of the rows' predictions, with all digits in both tails."""

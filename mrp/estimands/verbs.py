@@ -133,6 +133,7 @@ def predictions(
     if variables is None:
         return asked.estimates_of_rows(asked.predict(), rows, "predictions", fit.outcome)
     settings = asked.settings(variables)
+    asked.check_rows(len(settings))
     parts = tuple(asked.predict(setting) for setting in settings)
     labels = [rows.assign(**_named(setting)) for setting in settings]
     return asked.estimates_of_rows(
@@ -347,6 +348,7 @@ def comparisons(
     what = f"{_name(comparison)} in {fit.outcome}"
     if by is not None or averaged:
         return _averaged_comparisons(asked, contrasts, by, formula, what, cross=cross)
+    asked.check_rows(2 * len(contrasts))
     predicted = _Settings(asked)
     rows = row_labels(asked.data, PAIR)
     parts, labels = [], []
