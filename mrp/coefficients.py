@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from mrp.design import Block, Design, DesignRows, Level, Term
 from mrp.errors import DataError, FitError, closest, listing
 from mrp.levels import NO_LEVELS, THRESHOLD, THRESHOLD_DIM, LevelParameters
+from mrp.memory import LARGE, check_fits
 from mrp.new_groups import Way, Ways
 
 Floats = NDArray[np.float64]
@@ -155,14 +156,16 @@ def read(design: Design, draws: xr.Dataset, by_level: LevelParameters = NO_LEVEL
     coords = coordinates(design, by_level)
     chains, count = draws.sizes["chain"], draws.sizes["draw"]
     columns = by_level.predictors * chains * count
-    population = [
-        _arranged(draws, term.name, dims_of(term, by_level), coords).reshape(-1, columns)
-        for term in design.terms
-    ]
-    stacked = np.concatenate(population) if population else np.zeros((0, columns))
+    population, start = np.empty((sum(term.width for term in design.terms), columns)), 0
+    for term in design.terms:
+        own = population[start : start + term.width]
+        _arranged(draws, term.name, dims_of(term, by_level), coords, own)
+        start += term.width
     effects = tuple(_effects(design, block, draws, coords, by_level) for block in design.blocks)
     thresholds = _thresholds(draws, coords, by_level)
-    return Coefficients(stacked, effects, chains, count, by_level.predictors, thresholds, by_level)
+    return Coefficients(
+        population, effects, chains, count, by_level.predictors, thresholds, by_level
+    )
 
 
 def check(design: Design, draws: xr.Dataset, by_level: LevelParameters = NO_LEVELS) -> None:
@@ -187,12 +190,14 @@ def _effects(
 ) -> Floats:
     """Effects (width, groups, predictors x draws) of one block."""
     groups = len(design.factors[block.factor].groups)
-    parts = []
+    columns = by_level.predictors * draws.sizes["chain"] * draws.sizes["draw"]
+    result, start = np.empty((block.width, groups, columns)), 0
     for term in block.terms:
         dims = (*effect_dims(block, term), *by_level.dims)
-        values = _arranged(draws, block.variable(term), dims, coords)
-        parts.append(values.reshape(term.width, groups, -1))
-    return np.concatenate(parts)
+        own = result[start : start + term.width]
+        _arranged(draws, block.variable(term), dims, coords, own)
+        start += term.width
+    return result
 
 
 def _thresholds(
@@ -234,10 +239,20 @@ def _check_variables(design: Design, draws: xr.Dataset, by_level: LevelParameter
 
 
 def _arranged(
-    draws: xr.Dataset, name: str, dims: Dims, coords: Mapping[str, Sequence[Level]]
+    draws: xr.Dataset,
+    name: str,
+    dims: Dims,
+    coords: Mapping[str, Sequence[Level]],
+    target: Floats | None = None,
 ) -> Floats:
-    """A variable with its dims in order, chain and draw last, and labels in the given order."""
-    return np.ascontiguousarray(_matched(draws, name, dims, coords), dtype=np.float64)
+    """A variable with its dims in order, chain and draw last, and labels in the given order.
+
+    It is written to `target`, if there is one, which has as many values.
+    """
+    matched = _matched(draws, name, dims, coords)
+    values = np.empty(matched.shape) if target is None else target.reshape(matched.shape)
+    values[...] = matched
+    return values
 
 
 def _matched(
@@ -253,7 +268,7 @@ def _matched(
     for dim in dims:
         array = _aligned(array, name, dim, coords[dim])
     values: NDArray[Any] = array.transpose(*dims, "chain", "draw").to_numpy()
-    if not np.isfinite(values).all():
+    if values.size and not np.isfinite([values.min(), values.max()]).all():
         raise DataError(
             f"`draws` must be finite, got {int((~np.isfinite(values)).sum())} values in {name!r} "
             f"that are not. Remove those draws, or sample again."
@@ -284,8 +299,9 @@ def _aligned(array: xr.DataArray, name: str, dim: str, wanted: Sequence[Level]) 
             f"`draws` must have each label along {dim!r} in {name!r} once, got {listing(twice)} "
             f"more often. Select one of each."
         )
-    order = [positions[label] for label in labels]
-    return array if order == list(range(len(have))) else array.isel({dim: order})
+    if labels == have:
+        return array  # selecting would copy the draws
+    return array.isel({dim: [positions[label] for label in labels]})
 
 
 def with_new_groups(
@@ -330,6 +346,7 @@ def with_new_groups(
         if not labels:
             continue
         own = effects[b]
+        _check_memory(own, block, len(labels), coefficients)
         new = np.empty((block.width, len(labels), coefficients.columns))
         for way in set(ways[block.factor]):
             at = [k for k, of_group in enumerate(ways[block.factor]) if of_group == way]
@@ -337,6 +354,19 @@ def with_new_groups(
             new[:, at] = _drawn(own, design, b, some, draws, way, seed, coefficients)
         effects[b] = np.concatenate([own, new], axis=1)
     return replace(coefficients, effects=tuple(effects))
+
+
+def _check_memory(own: Floats, block: Block, new: int, coefficients: Coefficients) -> None:
+    """Raise if effects of so many new groups, beside the survey's, are more than the memory."""
+    drawn = 8 * block.width * new * coefficients.columns
+    if own.nbytes + drawn > LARGE:
+        check_fits(
+            own.nbytes + 4 * drawn,  # standard normals and products are beside them
+            f"effects of {new:,} new groups of {block.factor!r} beside {own.shape[1]:,} of the "
+            f"survey in {coefficients.size:,} draws",
+            "new_levels",
+            "Predict the rows of some groups at a time, or sample fewer draws.",
+        )
 
 
 def _drawn(

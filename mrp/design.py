@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from mrp.errors import DataError, closest, did_you_mean, listing, lookalikes, meant, type_name
 from mrp.formula.calls import Calls, names_in
 from mrp.formula.functions import is_real, levels_as_written
+from mrp.memory import LARGE, check_fits
 
 Array = NDArray[Any]
 Plain = str | int | float | bool
@@ -79,15 +80,76 @@ Component = Numeric | Categorical
 
 
 @dataclass(frozen=True)
+class Indicators:
+    """Contrasts whose columns mark one level each: all levels, or all but a reference.
+
+    Parameters
+    ----------
+    levels
+        Number of levels.
+    reference
+        Position of the level without a column; None where each has one.
+    """
+
+    levels: int
+    reference: int | None = None
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return self.levels - (self.reference is not None)
+
+    def positions(self, codes: Array) -> NDArray[np.intp]:
+        """Column that each code marks; `UNSEEN` for the reference."""
+        of_level = np.arange(self.levels)
+        if self.reference is not None:
+            of_level[self.reference] = UNSEEN
+            of_level[self.reference + 1 :] -= 1
+        return of_level[codes]
+
+    def columns(self, codes: Array) -> NDArray[np.float64]:
+        """Columns (n, width): 1 in the one that a code marks, 0 elsewhere."""
+        positions = self.positions(codes)
+        result = np.zeros((len(positions), self.width))
+        marked = np.flatnonzero(positions != UNSEEN)
+        result[marked, positions[marked]] = 1.0
+        return result
+
+
+Matrix = tuple[tuple[float, ...], ...]
+"""A contrast matrix: a row for each level, a column for each coefficient."""
+
+
+def contrasts_of(matrix: Array) -> Indicators | Matrix:
+    """A contrast matrix (levels, columns), said in a word where its columns mark levels.
+
+    Examples
+    --------
+    >>> contrasts_of(np.array([[0, 0], [1, 0], [0, 1]]))
+    Indicators(levels=3, reference=0)
+    >>> contrasts_of(np.array([[1], [-1]]))
+    ((1.0,), (-1.0,))
+    """
+    empty = np.flatnonzero(~matrix.any(axis=1))
+    if len(empty) <= 1:
+        marks = Indicators(len(matrix), int(empty[0]) if len(empty) else None)
+        if np.array_equal(matrix, marks.columns(np.arange(len(matrix)))):
+            return marks
+    return tuple(tuple(float(x) for x in row) for row in matrix)
+
+
+@dataclass(frozen=True)
 class Coding:
-    """How one component enters one term: as itself, or through the rows of a contrast matrix."""
+    """How one component enters one term: as itself, or through the contrasts of its levels."""
 
     component: str
-    contrasts: tuple[tuple[float, ...], ...] | None = None
-    """One row for each level, one column for each coefficient; None for a number."""
+    contrasts: Indicators | Matrix | None = None
+    """None for a number."""
 
     def columns(self, values: Array) -> NDArray[np.float64]:
         """Columns (n, k) for codes (n,) or numbers (n,) or (n, k)."""
+        if isinstance(self.contrasts, Indicators):
+            return self.contrasts.columns(values)
         if self.contrasts is not None:
             return np.asarray(self.contrasts, dtype=np.float64)[values]
         columns = np.asarray(values, dtype=np.float64)
@@ -118,6 +180,26 @@ class Term:
             width = result.shape[1] * columns.shape[1]
             result = (result[:, :, None] * columns[:, None, :]).reshape(n, width)
         return result
+
+    def marked(
+        self, values: Mapping[str, Array], n: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+        """The column (n,) that a row has a number in, and that number (n,), which may be zero.
+
+        None for terms of which a row may have several: polynomials, sums coded to zero.
+        """
+        column, number = np.zeros(n, dtype=np.int64), np.ones(n)
+        for coding in self.codings:
+            of_row = values[coding.component]
+            if isinstance(coding.contrasts, Indicators):
+                at = coding.contrasts.positions(of_row)
+                column = column * coding.contrasts.width + np.maximum(at, 0)
+                number = np.where(at == UNSEEN, 0.0, number)
+            elif coding.contrasts is None and of_row.ndim == 1:
+                number = number * of_row
+            else:
+                return None
+        return column, number
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -330,9 +412,26 @@ class DesignRows:
         n = len(range(*rows.indices(self.n))) if isinstance(rows, slice) else len(rows)
         return replace(self, n=n, values=values, groups=groups)
 
-    def population(self) -> NDArray[np.float64]:
-        """Population-level columns (n, p), intercept included, terms in the design's order."""
-        columns = [term.columns(self.values, self.n) for term in self.design.terms]
+    def population(self, terms: Sequence[Term] | None = None) -> NDArray[np.float64]:
+        """Population-level columns (n, p), intercept included, in the design's order of terms.
+
+        All terms, or some of them.
+
+        Raises
+        ------
+        RequestError
+            They are too many for the memory.
+        """
+        terms = self.design.terms if terms is None else terms
+        width = sum(term.width for term in terms)
+        if 8 * self.n * width > LARGE:
+            check_fits(
+                2 * 8 * self.n * width,  # also while they are put together
+                f"{width:,} columns for {self.n:,} different rows",
+                "formula",
+                "Make a term of thousands of levels group-specific: `(1 | g)`.",
+            )
+        columns = [term.columns(self.values, self.n) for term in terms]
         return np.hstack(columns) if columns else np.zeros((self.n, 0))
 
     def effects(self, block: Block) -> NDArray[np.float64]:
@@ -359,8 +458,11 @@ class DesignRows:
 
     def population_keys(self) -> list[NDArray[np.int64]]:
         """Keys of what the population-level part and the offsets depend on."""
-        names = {coding.component for term in self.design.terms for coding in term.codings}
-        return self.keys_of(names | set(self.design.offsets))
+        return [*self.keys_of_terms(self.design.terms), *self.keys_of(set(self.design.offsets))]
+
+    def keys_of_terms(self, terms: Sequence[Term]) -> list[NDArray[np.int64]]:
+        """Keys of what some of the terms are in each row."""
+        return self.keys_of({coding.component for term in terms for coding in term.codings})
 
     def block_keys(self, block: Block) -> list[NDArray[np.int64]]:
         """Keys of what one block's part depends on."""

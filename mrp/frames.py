@@ -477,8 +477,8 @@ def warn_of_absent_groups(design: Design, frame: pd.DataFrame, columns: Sequence
         levels: list[Any] = list(known.get(name, ()))
         if isinstance(column.dtype, pd.CategoricalDtype):
             levels = list(dict.fromkeys([*levels, *column.cat.categories]))
-        present = Categorical(name, name, tuple(levels)).codes(column)
-        absent = [level for k, level in enumerate(levels) if k not in set(present.tolist())]
+        present = set(np.unique(Categorical(name, name, tuple(levels)).codes(column)).tolist())
+        absent = [level for k, level in enumerate(levels) if k not in present]
         if absent:
             warn(
                 f"`frame` has no cells for {listing(absent)} of {name!r}: no estimate is made "

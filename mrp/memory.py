@@ -10,6 +10,8 @@ from mrp.errors import RequestError
 
 SHARE = 0.5
 """Share of the free memory that one request may take."""
+LARGE = 2**28
+"""Bytes from which on it is worth a look at what is free."""
 CONTROL = Path("/sys/fs/cgroup")
 """Where Linux says what a container, or a job of a cluster, may have."""
 

@@ -271,6 +271,15 @@ def test_design_survives_json(name):
     assert design_from_json(json.loads(json.dumps(design_to_json(design)))) == design
 
 
+def test_a_factor_of_thousands_of_levels_is_saved_in_few_words():
+    levels = [f"tract {k}" for k in range(4000)]
+    survey = pd.DataFrame({"y": np.tile([0, 1], 4000), "tract": np.repeat(levels, 2)})
+    design = mrp.Model("y ~ tract", survey, family="bernoulli").design
+    saved = json.dumps(design_to_json(design))
+    assert len(saved) < 40 * len(levels)  # a matrix had five bytes for each pair of levels
+    assert design_from_json(json.loads(saved)).terms == design.terms
+
+
 def test_prior_of_names_with_slashes_is_saved(tmp_path):
     model = mrp.Model(SPLINES, SURVEY, family="bernoulli", priors={"I(x / 3)": "normal(9, 0.1)"})
     prior = model.sample_prior(draws=50, seed=1)

@@ -60,6 +60,11 @@ class Recorded:
         return self.array[rows]
 
 
+def averages(quantity, weights, group, groups):
+    """The averages of all groups, at once."""
+    return average(quantity, weights, group, groups).values(np.arange(groups))
+
+
 # --- parts ----------------------------------------------------------------------------------------
 
 
@@ -146,7 +151,7 @@ def test_average_equals_a_plain_loop_for_any_size_of_blocks(n, draws, groups, se
     weights[n:] += 0.1  # every group has some weight
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prediction, "CACHED_BYTES", bytes_)
-        found = average(Recorded(array, key), weights, group, groups)
+        found = averages(Recorded(array, key), weights, group, groups)
     expected = loops.averages(array.tolist(), weights.tolist(), group.tolist())
     np.testing.assert_allclose(found, [expected[k] for k in range(groups)], **CLOSE)
 
@@ -154,14 +159,14 @@ def test_average_equals_a_plain_loop_for_any_size_of_blocks(n, draws, groups, se
 def test_equal_rows_of_a_group_are_computed_once_and_rows_without_weight_never():
     quantity = Recorded(np.array([[1.0], [1.0], [2.0], [1.0], [3.0]]), np.array([5, 5, 6, 5, 7]))
     weights, group = np.array([1.0, 2.0, 1.0, 4.0, 0.0]), np.array([0, 0, 0, 1, 1])
-    found = average(quantity, weights, group, 2)
+    found = averages(quantity, weights, group, 2)
     assert quantity.asked == [0, 2, 3]
     np.testing.assert_allclose(found, [[(1 * 3 + 2 * 1) / 4], [1.0]])
 
 
 def test_average_of_a_group_whose_weights_are_tiny_is_no_worse_than_another():
     quantity = Recorded(np.array([[1.0], [3.0], [5.0]]), np.arange(3))
-    found = average(quantity, np.array([1e-300, 1e-300, 1e300]), np.array([0, 0, 1]), 2)
+    found = averages(quantity, np.array([1e-300, 1e-300, 1e300]), np.array([0, 0, 1]), 2)
     np.testing.assert_allclose(found, [[2.0], [5.0]])
 
 
@@ -173,30 +178,30 @@ def test_averages_do_not_depend_on_the_unit_of_the_weights_to_the_last_digit(see
     rng = np.random.default_rng(seed)
     quantity = Recorded(rng.normal(size=(12, 3)), np.arange(12))
     group, weights = np.repeat([0, 1, 2], 4), rng.gamma(1.0, 10.0, 12) + 1e-3
-    expected = average(quantity, weights, group, 3)
+    expected = averages(quantity, weights, group, 3)
     units = np.array([0, exponent, -exponent])[group]
-    np.testing.assert_array_equal(average(quantity, np.ldexp(weights, units), group, 3), expected)
+    np.testing.assert_array_equal(averages(quantity, np.ldexp(weights, units), group, 3), expected)
 
 
 @pytest.mark.parametrize("unit", [5e-324, 1e-310, 1.0, 1e300, 1e308])
 def test_averages_by_the_smallest_and_largest_weights_are_right(unit):
     quantity = Recorded(np.arange(8.0).reshape(4, 2), np.zeros(4, dtype=int))
     quantity.key = np.arange(4)
-    found = average(quantity, np.full(4, unit), np.array([0, 0, 0, 1]), 2)
+    found = averages(quantity, np.full(4, unit), np.array([0, 0, 0, 1]), 2)
     np.testing.assert_allclose(found, [[2.0, 3.0], [6.0, 7.0]])
     equal = Recorded(np.ones((4, 1)), np.zeros(4, dtype=int))  # rows that are added up
-    np.testing.assert_array_equal(average(equal, np.full(4, unit), np.zeros(4, int), 1), [[1.0]])
+    np.testing.assert_array_equal(averages(equal, np.full(4, unit), np.zeros(4, int), 1), [[1.0]])
 
 
 def test_weight_that_is_next_to_nothing_beside_another_counts_for_nothing():
     quantity = Recorded(np.array([[1.0], [5.0]]), np.arange(2))
-    found = average(quantity, np.array([1e308, 5e-324]), np.zeros(2, dtype=int), 1)
+    found = averages(quantity, np.array([1e308, 5e-324]), np.zeros(2, dtype=int), 1)
     np.testing.assert_array_equal(found, [[1.0]])
 
 
 def test_average_of_numbers_near_the_largest_is_a_number_between_them():
     large = np.array([[1.7e308, -1.7e308], [1.6e308, 1.7e308], [1.5e308, -1.7e308]])
-    found = average(Recorded(large, np.arange(3)), np.ones(3), np.zeros(3, dtype=int), 1)
+    found = averages(Recorded(large, np.arange(3)), np.ones(3), np.zeros(3, dtype=int), 1)
     np.testing.assert_allclose(found, [[1.6e308, -1.7e308 / 3]])
 
 

@@ -18,7 +18,7 @@ from mrp.likelihood import observed_of
 from mrp.model.outcome import Outcome
 from mrp.prediction import RowDraws, blocks
 from mrp.predictive import expected_counts
-from mrp.results.estimates import Estimates
+from mrp.results.estimates import Estimates, Made
 
 Floats = NDArray[np.float64]
 Sampler = Callable[[np.random.Generator, Floats, Floats, Floats], Floats]
@@ -114,7 +114,7 @@ def pp_check(
     check_by(by, MEASURED)
     codes, groups = replace(asked, weights=asked.weights * _numbers(outcome)).groups(by)
     draws = _averages(asked, outcome, codes, len(groups))
-    made = asked.estimates_of_averages(draws, groups, "pp_check", f"average {fit.outcome}")
+    made = asked.estimates_of_averages(Made(draws), groups, "pp_check", f"average {fit.outcome}")
     about = {**made.about, "measured": MEASURED}
     return replace(made, labels=_labels(made, asked, outcome, codes), about=about)
 

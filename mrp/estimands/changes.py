@@ -17,10 +17,17 @@ from mrp.errors import DataError, RequestError, is_hashable, listing, unknown, w
 from mrp.estimands.contrasts import Formula
 from mrp.fit import Fit
 from mrp.formula.calls import plain
+from mrp.memory import check_fits
 
 LevelContrast = Literal["reference", "sequential", "pairwise", "revpairwise", "all", "minmax"]
 NumberContrast = Literal["sd", "2sd", "iqr", "minmax"]
 Variables = str | Sequence[str] | Mapping[str, Any]
+
+
+MANY = 100_000
+"""Contrasts, or settings, from which on their number is held against the memory."""
+PLAN_BYTES = 4096
+"""What the plan of one contrast or setting takes, with its label."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,7 @@ def pairs_of(fit: Fit, variables: Variables | None) -> dict[str, list[Pair]]:
 
 def crossed(pairs: Mapping[str, Sequence[Pair]]) -> list[tuple[Pair, ...]]:
     """Every combination of the variables' pairs, changed together."""
+    _check_number(map(len, pairs.values()), f"contrasts of {listing(pairs)} together")
     return list(itertools.product(*pairs.values()))
 
 
@@ -99,10 +107,19 @@ def settings_of(fit: Fit, variables: Variables) -> list[Setting]:
     values = {
         name: _values(fit, name, asked) for name, asked in requests_of(fit, variables).items()
     }
+    _check_number(map(len, values.values()), f"combinations of values of {listing(values)}")
     return [
         {name: fixed(value) for name, value in zip(values, row, strict=True)}
         for row in itertools.product(*values.values())
     ]
+
+
+def _check_number(lengths: Iterable[int], what: str) -> None:
+    """Raise if combinations of so many values each are more than the memory holds as plans."""
+    number = math.prod(lengths)
+    if number > MANY:
+        step = "Name fewer variables or values, or compare with one level: 'reference'."
+        check_fits(number * PLAN_BYTES, f"{number:,} {what}", "variables", step)
 
 
 def requests_of(fit: Fit, variables: Variables | None) -> dict[str, Any]:
@@ -232,16 +249,18 @@ def _chosen_levels(name: str, levels: Sequence[Any], contrast: str) -> list[tupl
         known = get_args(LevelContrast)
         pair = "Two levels are compared as [lo, hi]." if contrast in map(str, levels) else ""
         raise RequestError(unknown("variables", rule, contrast, known, pair))
-    pairwise = list(itertools.combinations(levels, 2))
-    by_name: Mapping[str, list[tuple[Any, Any]]] = {
-        "reference": [(levels[0], level) for level in levels[1:]],
-        "sequential": list(itertools.pairwise(levels)),
+    if contrast in ("pairwise", "revpairwise", "all"):
+        _check_number((len(levels), len(levels) - 1), f"contrasts of levels of {name!r}")
+    pairwise = itertools.combinations(levels, 2)
+    by_name: Mapping[str, Iterable[tuple[Any, Any]]] = {
+        "reference": ((levels[0], level) for level in levels[1:]),
+        "sequential": itertools.pairwise(levels),
         "pairwise": pairwise,
-        "revpairwise": [(hi, lo) for lo, hi in pairwise],
-        "all": list(itertools.permutations(levels, 2)),
+        "revpairwise": ((hi, lo) for lo, hi in pairwise),
+        "all": itertools.permutations(levels, 2),
         "minmax": [(levels[0], levels[-1])],
     }
-    return by_name[contrast]
+    return list(by_name[contrast])
 
 
 def _number_pair(fit: Fit, name: str, contrast: Any) -> Pair:

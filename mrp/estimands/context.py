@@ -16,16 +16,17 @@ from mrp.design import DesignRows
 from mrp.errors import RequestError, check_bits, counted, is_whole, listing, unknown
 from mrp.estimands.changes import Setting, Variables, levels_in, settings_of
 from mrp.estimands.grids import newdata_of, survey_of
-from mrp.estimands.quantities import ByLevel, LogOdds, Transformed, log_odds, split_levels
+from mrp.estimands.quantities import ByLevel, LogOdds, Transformed
 from mrp.fit import Fit, check_fit
 from mrp.frames import Orders, Weights, as_pandas, grouping, in_rows, weights_of
 from mrp.levels import probabilities
 from mrp.links import InverseLink, inverse
+from mrp.memory import LARGE, check_fits
 from mrp.new_groups import Drawn, NewGroups, NewLevels, drawn_of, read, ways_of
 from mrp.prediction import RowDraws, average, predict
 from mrp.predictive import Kind, outcomes
 from mrp.restriction import ReFormula, restricted
-from mrp.results.estimates import RESULTS, Estimates, Made, estimates
+from mrp.results.estimates import RESULTS, Estimates, Keeping, estimates
 from mrp.results.labels import MOST_COLORS
 from mrp.shares import warn_of_shares
 
@@ -70,6 +71,8 @@ class Context:
         Levels, in the survey's order, of columns that have some in the model.
     drawn
         How much of the predictions made so far rests on groups drawn anew, by factor.
+    keep
+        Makes averages at once, as long as they are small.
     """
 
     fit: Fit
@@ -85,6 +88,7 @@ class Context:
     transform: Callable[[Floats], Any] | None
     orders: Orders
     drawn: dict[str, Drawn] = field(default_factory=dict)
+    keep: Keeping = field(default_factory=Keeping)
 
     @property
     def levels(self) -> tuple[Any, ...] | None:
@@ -125,6 +129,18 @@ class Context:
             return prediction
         return outcomes(fit, prediction, data, self.seed, self.argument)
 
+    def check_rows(self, times: int) -> None:
+        """Raise if all rows, predicted and labelled so many times, are more than the memory."""
+        design, (rows, columns) = self.fit.design, self.data.shape
+        needed = 8 * times * rows * (columns + len(design.components) + len(design.blocks) + 4)
+        if needed > LARGE:
+            check_fits(
+                needed,
+                f"{rows:,} rows {times:,} times, with labels",
+                "variables",
+                "Name fewer values, average with `by=`, or drop columns that are not needed.",
+            )
+
     def log_odds(self, setting: Setting) -> RowDraws:
         """Log odds of the rows' predictions, with all digits in both tails."""
         if self._of_probabilities:
@@ -133,13 +149,13 @@ class Context:
 
     def log_odds_of_averages(
         self, setting: Setting, codes: NDArray[np.int64], groups: int
-    ) -> Floats:
-        """Log odds of weighted averages (groups, draws), with all digits in both tails."""
+    ) -> RowDraws:
+        """Log odds of weighted averages of groups, with all digits in both tails."""
         averages, complements = self.average(self.predict(setting), codes, groups), None
         if self._of_probabilities:
             others = self.predict(setting, response=links.complement(self.fit.link))
             complements = self.average(others, codes, groups)
-        return log_odds(averages, len(self.levels or (None,)), complements)
+        return LogOdds(averages, len(self.levels or (None,)), complements)
 
     @property
     def _of_probabilities(self) -> bool:
@@ -157,9 +173,9 @@ class Context:
             fit.coefficients, fit.design, rows, fit.parameters, ways=ways, seed=self.seed
         )
 
-    def average(self, quantity: RowDraws, codes: NDArray[np.int64], groups: int) -> Floats:
-        """Weighted averages (groups, draws); with levels (groups, levels x draws)."""
-        return average(quantity, self.weights, codes, groups)
+    def average(self, quantity: RowDraws, codes: NDArray[np.int64], groups: int) -> RowDraws:
+        """Weighted averages of groups: made at once where they are small."""
+        return self.keep(average(quantity, self.weights, codes, groups))
 
     def estimates_of_rows(
         self, quantity: RowDraws, labels: pd.DataFrame, verb: str, what: str
@@ -170,12 +186,12 @@ class Context:
         return self._estimates(quantity, labels, verb, what, "rows")
 
     def estimates_of_averages(
-        self, averages: Floats, labels: pd.DataFrame, verb: str, what: str
+        self, averages: RowDraws, labels: pd.DataFrame, verb: str, what: str
     ) -> Estimates:
-        """Estimates of averages (rows, draws); with levels (rows, levels x draws)."""
+        """Estimates of averages, for each level of the outcome in turn."""
         if self.levels is not None:
-            averages = split_levels(averages, len(self.levels))
-        return self._estimates(Made(averages), labels, verb, what, "weight")
+            averages = ByLevel(averages, len(self.levels))
+        return self._estimates(averages, labels, verb, what, "weight")
 
     def _estimates(
         self,

@@ -22,6 +22,7 @@ from mrp.design import Categorical, Design, Factor
 from mrp.errors import DataError, RequestError, listing, unknown
 from mrp.estimands.changes import as_levels, check_numbers, values_in
 from mrp.fit import Fit
+from mrp.memory import LARGE, check_fits
 
 GridType = Literal["mean_or_mode", "balanced", "counterfactual"]
 NamedGrid = Literal["mean", "median", "balanced"]
@@ -34,6 +35,8 @@ Asked = Mapping[str, Sequence[Any]]
 
 MOST_ROWS = 10_000_000
 """Rows that a grid may have; a longer one is most likely a mistake."""
+COPIES = 3
+"""Copies of a grid that there are at once while it is made."""
 PERSON = "rowidcf"
 """Column of counterfactual grids with the position of the survey's row."""
 
@@ -261,6 +264,7 @@ def _counterfactual(survey: pd.DataFrame, asked: Asked) -> pd.DataFrame:
         )
     people = pd.DataFrame({PERSON: np.arange(len(survey))})
     codes = _crossing([*_one_by_one(asked), people])
+    _check_length(len(codes), survey.shape[1] + 1, "the survey, for each combination")
     grid = survey.take(codes[PERSON].to_numpy()).reset_index(drop=True)
     grid = grid.assign(**_decoded(codes, asked, survey))
     grid.insert(0, PERSON, codes[PERSON])
@@ -318,7 +322,8 @@ def _joined(tables: list[pd.DataFrame], table: pd.DataFrame) -> list[pd.DataFram
             continue
         matches = other.groupby(shared).size().rename("matches").reset_index()
         rows = int(table.merge(matches, on=shared)["matches"].sum())
-        _check_length(rows, f"combinations of {listing(dict.fromkeys([*table, *other]))}")
+        names = dict.fromkeys([*table, *other])
+        _check_length(rows, len(names), f"combinations of {listing(names)}")
         table = table.merge(other, on=shared)
     return [*apart, table]
 
@@ -328,7 +333,8 @@ def _crossing(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     sizes = [
         f"{len(table):,} of {':'.join(map(str, table))!r}" for table in tables if len(table) > 1
     ]
-    _check_length(math.prod(map(len, tables)), " x ".join(sizes))
+    rows, columns = math.prod(map(len, tables)), sum(table.shape[1] for table in tables)
+    _check_length(rows, columns, " x ".join(sizes))
     return reduce(lambda left, right: left.merge(right, how="cross"), tables, _one_row())
 
 
@@ -336,11 +342,16 @@ def _one_row() -> pd.DataFrame:
     return pd.DataFrame(index=range(1))
 
 
-def _check_length(rows: int, said: str) -> None:
+def _check_length(rows: int, columns: int, said: str) -> None:
     if rows > MOST_ROWS:
         raise RequestError(
             f"`datagrid` must make {MOST_ROWS:,} rows or fewer, got {rows:,}: {said}. "
             f"Give fewer values, or give columns that take all their levels one value."
+        )
+    needed = COPIES * 8 * rows * columns
+    if needed > LARGE:
+        check_fits(
+            needed, f"{rows:,} rows of {columns:,} columns", "datagrid", "Give fewer values."
         )
 
 

@@ -157,10 +157,13 @@ class LogOdds:
         Their values are (rows, levels x draws), level by level.
     levels
         Number of levels; 1 where there is one probability for each row and draw.
+    complements
+        One less the probabilities, where that is known with more digits.
     """
 
     probabilities: RowDraws
     levels: int
+    complements: RowDraws | None = None
 
     @property
     def n(self) -> int:
@@ -175,11 +178,13 @@ class LogOdds:
     @property
     def keys(self) -> Keys:
         """What the probabilities depend on."""
-        return self.probabilities.keys
+        others = [] if self.complements is None else self.complements.keys
+        return [*self.probabilities.keys, *others]
 
     def values(self, rows: Rows) -> Floats:
         """Values (rows, levels x draws)."""
-        return log_odds(self.probabilities.values(rows), self.levels)
+        others = None if self.complements is None else self.complements.values(rows)
+        return log_odds(self.probabilities.values(rows), self.levels, others)
 
 
 def log_odds(probabilities: Floats, levels: int, complements: Floats | None = None) -> Floats:
@@ -208,13 +213,6 @@ def _of_other_levels(probabilities: Floats, levels: int) -> Floats:
     result[:, 1:] += np.cumsum(of_level[:, :-1], axis=1)
     result[:, :-1] += np.cumsum(of_level[:, :0:-1], axis=1)[:, ::-1]
     return result.reshape(probabilities.shape)
-
-
-def split_levels(averages: Floats, levels: int) -> Floats:
-    """Averages (groups, levels x draws) as (levels x groups, draws), groups varying fastest."""
-    groups = len(averages)
-    by_level = averages.reshape(groups, levels, -1).transpose(1, 0, 2)
-    return np.ascontiguousarray(by_level.reshape(levels * groups, -1))
 
 
 @dataclass(frozen=True)

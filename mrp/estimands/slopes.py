@@ -29,7 +29,7 @@ from mrp.new_groups import NewLevels
 from mrp.prediction import RowDraws
 from mrp.restriction import ReFormula
 from mrp.results.estimates import Estimates
-from mrp.results.stacking import Stacked
+from mrp.results.stacking import stacked
 
 Floats = NDArray[np.float64]
 
@@ -106,7 +106,7 @@ def slopes(
     planned = _planned(asked, variables, slope, eps)
     labels = [labelled_by(rows, dict(zip(PAIR, named, strict=True))) for named, _ in planned]
     return asked.estimates_of_rows(
-        Stacked(tuple(quantity for _, quantity in planned)),
+        stacked([quantity for _, quantity in planned]),
         pd.concat(labels, ignore_index=True),
         "slopes",
         f"{slope} of {fit.outcome}",
@@ -176,7 +176,7 @@ def _averaged(
     labels = [labelled_by(groups, dict(zip(PAIR, named, strict=True))) for named, _ in planned]
     averages = [asked.average(quantity, codes, len(groups)) for _, quantity in planned]
     return asked.estimates_of_averages(
-        np.concatenate(averages),
+        stacked(averages),
         pd.concat(labels, ignore_index=True),
         "avg_slopes",
         f"average {slope} of {asked.fit.outcome}",

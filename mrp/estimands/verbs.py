@@ -34,7 +34,7 @@ from mrp.prediction import RowDraws
 from mrp.predictive import Kind
 from mrp.restriction import ReFormula
 from mrp.results.estimates import Estimates
-from mrp.results.stacking import Stacked
+from mrp.results.stacking import stacked
 
 Floats = NDArray[np.float64]
 Transform = Callable[[Floats], Any]
@@ -133,10 +133,11 @@ def predictions(
     if variables is None:
         return asked.estimates_of_rows(asked.predict(), rows, "predictions", fit.outcome)
     settings = asked.settings(variables)
+    asked.check_rows(len(settings))
     parts = tuple(asked.predict(setting) for setting in settings)
     labels = [rows.assign(**_named(setting)) for setting in settings]
     return asked.estimates_of_rows(
-        Stacked(parts), pd.concat(labels, ignore_index=True), "predictions", fit.outcome
+        stacked(parts), pd.concat(labels, ignore_index=True), "predictions", fit.outcome
     )
 
 
@@ -347,6 +348,7 @@ def comparisons(
     what = f"{_name(comparison)} in {fit.outcome}"
     if by is not None or averaged:
         return _averaged_comparisons(asked, contrasts, by, formula, what, cross=cross)
+    asked.check_rows(2 * len(contrasts))
     predicted = _Settings(asked)
     rows = row_labels(asked.data, PAIR)
     parts, labels = [], []
@@ -354,7 +356,7 @@ def comparisons(
         parts.append(predicted.contrast(pairs, formula))
         labels.append(labelled_by(rows, _named_contrast(pairs, formula, cross, averaged=False)))
     return asked.estimates_of_rows(
-        Stacked(tuple(parts)), pd.concat(labels, ignore_index=True), "comparisons", what
+        stacked(parts), pd.concat(labels, ignore_index=True), "comparisons", what
     )
 
 
@@ -425,21 +427,19 @@ class _Settings:
     def __init__(self, asked: Context) -> None:
         self._asked = asked
         self._rows: dict[tuple[tuple[str, Any], ...], RowDraws] = {}
-        self._averages: dict[tuple[tuple[str, Any], ...], Floats] = {}
+        self._averages: dict[tuple[tuple[str, Any], ...], RowDraws] = {}
 
     def contrast(self, pairs: tuple[Pair, ...], formula: Formula) -> Contrast:
         """The rows' contrasts."""
         hi, lo = (self._of_rows(side, formula) for side in _sides(pairs))
         return Contrast(hi, lo, FORMULAS["difference"] if formula.of_odds else formula)
 
-    def contrasts_of_averages(
+    def contrast_of_averages(
         self, pairs: tuple[Pair, ...], formula: Formula, codes: NDArray[np.int64], groups: int
-    ) -> Floats:
-        """Contrasts of the groups' averages (groups, draws)."""
+    ) -> Contrast:
+        """The contrast of the groups' averages."""
         hi, lo = (self._of_averages(side, formula, codes, groups) for side in _sides(pairs))
-        function = FORMULAS["difference"].function if formula.of_odds else formula.function
-        result: Floats = function(hi.copy(), lo.copy())
-        return result
+        return Contrast(hi, lo, FORMULAS["difference"] if formula.of_odds else formula)
 
     def _of_rows(self, setting: Setting, formula: Formula) -> RowDraws:
         """The rows' predictions, or log odds."""
@@ -451,8 +451,8 @@ class _Settings:
 
     def _of_averages(
         self, setting: Setting, formula: Formula, codes: NDArray[np.int64], groups: int
-    ) -> Floats:
-        """The groups' averages (groups, draws), or their log odds."""
+    ) -> RowDraws:
+        """The groups' averages, or their log odds."""
         key = _key(setting)
         if key not in self._averages:
             # not kept by rows: an average needs them once, and they may be large
@@ -509,7 +509,7 @@ def _averaged_predictions(
     averages = [asked.average(asked.predict(setting), codes, len(groups)) for setting in settings]
     labels = [labelled_by(groups, _named(setting)) for setting in settings]
     return asked.estimates_of_averages(
-        np.concatenate(averages),
+        stacked(averages),
         pd.concat(labels, ignore_index=True),
         verb,
         f"average {asked.fit.outcome}",
@@ -528,16 +528,17 @@ def _averaged_comparisons(
     check_by(by, _label_columns(contrasts[0], cross=cross))
     codes, groups = asked.groups(by)
     predicted = _Settings(asked)
-    averages, labels = [], []
+    averages: list[RowDraws] = []
+    labels = []
     for pairs in contrasts:
-        if formula.of_averages:
-            made = predicted.contrasts_of_averages(pairs, formula, codes, len(groups))
-        else:
-            made = asked.average(predicted.contrast(pairs, formula), codes, len(groups))
-        averages.append(made)
+        averages.append(
+            predicted.contrast_of_averages(pairs, formula, codes, len(groups))
+            if formula.of_averages
+            else asked.average(predicted.contrast(pairs, formula), codes, len(groups))
+        )
         labels.append(labelled_by(groups, _named_contrast(pairs, formula, cross, averaged=True)))
     return asked.estimates_of_averages(
-        np.concatenate(averages),
+        stacked(averages),
         pd.concat(labels, ignore_index=True),
         "avg_comparisons",
         f"average {what}",

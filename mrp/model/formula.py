@@ -22,12 +22,15 @@ from mrp.design import (
     Component,
     Design,
     Factor,
+    Indicators,
     Level,
+    Matrix,
     Numeric,
     Term,
     check_columns,
     check_complete,
     check_made,
+    contrasts_of,
     unique_rows,
     variable_name,
 )
@@ -416,9 +419,8 @@ class Reader:
                 f"{listing(levels)}. Leave the term out, or use the whole survey."
             )
         self._add(Categorical(part.name, part.text, levels), part)
-        matrix = _contrasts(part.name, self._value(part), levels, in_full=in_full)
-        rows = tuple(tuple(float(x) for x in row) for row in matrix.matrix)
-        return Coding(part.name, rows), [str(x) for x in matrix.labels], len(matrix.labels)
+        contrasts, labels = _contrasts(part.name, self._value(part), levels, in_full=in_full)
+        return Coding(part.name, contrasts), labels, len(labels)
 
     def _add(self, component: Component, part: Part) -> None:
         """Keep a component; raise if its name is that of another one."""
@@ -544,12 +546,20 @@ def _plain(level: Any) -> Level:
     return value
 
 
-def _contrasts(name: str, value: Any, levels: Sequence[Level], *, in_full: bool) -> Any:
+def _contrasts(
+    name: str, value: Any, levels: Sequence[Level], *, in_full: bool
+) -> tuple[Indicators | Matrix, list[str]]:
+    """Contrasts of the levels, and the names of their columns."""
     from formulae.categorical import Treatment
 
     contrast = (value.contrast if isinstance(value, Coded) else None) or Treatment()
     given = vars(contrast).get("reference", vars(contrast).get("omit"))
     if given is not None and given not in levels:
         raise FormulaError(unknown("formula", f"name a level of the data in {name}", given, levels))
+    if type(contrast) is Treatment:  # thousands of levels need no matrix
+        reference = None if in_full else 0 if given is None else list(levels).index(given)
+        labels = [str(level) for k, level in enumerate(levels) if k != reference]
+        return Indicators(len(levels), reference), labels
     code = contrast.code_with_intercept if in_full else contrast.code_without_intercept
-    return code(list(levels))
+    coded = code(list(levels))
+    return contrasts_of(coded.matrix), [str(label) for label in coded.labels]

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import numpy as np
 import pandas as pd
-import psutil
 import xarray as xr
 from numpy.typing import NDArray
 
 from mrp.arguments import explained
 from mrp.errors import RequestError, unknown
-from mrp.prediction import RowDraws, blocks
+from mrp.memory import SHARE, available, check_fits
+from mrp.prediction import RowDraws, chunks, in_blocks, values_of
 from mrp.results import layouts
 from mrp.results.events import Event, comparison, region, shares
 from mrp.results.intervals import DEFAULT, Center, IntervalKind, Probabilities, Summary
@@ -121,15 +121,18 @@ class Estimates:
         """Draws (rows, chains x draws)."""
         if isinstance(self.source, Made):
             return self.source.array
-        needed = 8 * len(self) * self.source.size
-        free = psutil.virtual_memory().available
-        if needed > free / 2:
+        return self.made_anew()
+
+    def made_anew(self) -> Floats:
+        """Draws (rows, chains x draws) in an array of one's own, if the memory holds them."""
+        needed, free = 8 * len(self) * self.source.size, available()
+        if needed > SHARE * free:
             raise RequestError(
                 f"`draws` of {len(self):,} rows x {self.source.size:,} draws need "
                 f"{needed / 2**30:.1f} GiB, got {free / 2**30:.1f} GiB free. Average with `by=`, "
                 f"or use `to_frame()`, which works in blocks."
             )
-        return self.source.values(np.arange(len(self)))
+        return values_of(self.source)
 
     @property
     def names(self) -> list[str]:
@@ -242,8 +245,8 @@ class Estimates:
         `reduce` takes draws (rows, draws), which it may overwrite, and returns (rows, columns).
         """
         result = np.empty((len(rows), len(columns)))
-        for block in blocks(len(rows), self.source.size):
-            result[block] = reduce(self.source.values(rows[block]))
+        for chunk in chunks(len(rows), self.source.size):
+            result[chunk] = _in_parallel(reduce, self.source.values(rows[chunk]), len(columns))
         return dict(zip(columns, result.T, strict=True))
 
     def get_draws(self, shape: Shape = "long", *, backend: Backend = "pandas") -> Any:
@@ -269,7 +272,15 @@ class Estimates:
         layouts.check_shape(shape, backend)
         if shape == "xarray":
             return self.draws
-        return layouts.laid_out(self.labels, self._matrix(), self.chains, shape, backend)
+        matrix = self._matrix()
+        if shape == "long":
+            check_fits(
+                2 * matrix.nbytes * (3 + self.labels.shape[1]),  # also while it is put together
+                f"a row for each of {matrix.size:,} draws of {len(self):,} estimates",
+                "shape",
+                "Ask for shape='wide', or for the draws of fewer estimates.",
+            )
+        return layouts.laid_out(self.labels, matrix, self.chains, shape, backend)
 
     def hypothesis(self, statement: Hypothesis) -> Estimates:
         """Estimates made of these, draw by draw, with their joint uncertainty.
@@ -473,17 +484,37 @@ def estimates(
 ) -> Estimates:
     """Estimates whose draws are made now if they are small, and on request if not."""
     if not isinstance(source, Made) and 8 * source.n * source.size <= KEPT_BYTES:
-        source = Made(_all_values(source))
+        source = Made(values_of(source))
     if isinstance(source, Made):
         source.array.flags.writeable = False
     return Estimates(labels.reset_index(drop=True), source, chains, about)
 
 
-def _all_values(source: RowDraws) -> Floats:
-    values = np.empty((source.n, source.size))
-    for block in blocks(source.n, source.size):
-        values[block] = source.values(np.arange(block.start, block.stop))
-    return values
+def _in_parallel(reduce: Callable[[Floats], Floats], values: Floats, columns: int) -> Floats:
+    """Columns made of draws (rows, draws), which are overwritten."""
+    result = np.empty((len(values), columns))
+
+    def fill(block: slice) -> None:
+        result[block] = reduce(values[block])
+
+    for _ in in_blocks(fill, *values.shape):
+        pass
+    return result
+
+
+class Keeping:
+    """Makes quantities at once as long as all of them together are small; others on request."""
+
+    def __init__(self) -> None:
+        self._left = KEPT_BYTES
+
+    def __call__(self, quantity: RowDraws) -> RowDraws:
+        """The quantity with its draws, or as it is."""
+        needed = 8 * quantity.n * quantity.size
+        if needed > self._left:
+            return quantity
+        self._left -= needed
+        return Made(quantity.values(np.arange(quantity.n)))
 
 
 def _formatted(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

@@ -162,7 +162,7 @@ def _of_number(of: Estimates, number: float) -> Estimates:
 
 def _of_function(of: Estimates, function: Callable[[Floats], Any]) -> Estimates:
     name = getattr(function, "__name__", "function").strip("<>")
-    values = np.asarray(function(np.array(of.get_draws("wide").T)))  # the user's to overwrite
+    values = np.asarray(function(of.made_anew()))  # the user's to overwrite
     if values.ndim not in (1, 2) or values.shape[-1] != of.source.size or not len(values):
         shape = " x ".join(map(str, values.shape)) or "a single number"
         raise RequestError(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mrp.arguments import explained
 from mrp.errors import RequestError, listing, written
 from mrp.prediction import RowDraws
+from mrp.results import estimates as results
 from mrp.results.estimates import RESULTS, Estimates, Made
 from mrp.results.estimates import estimates as made
 
@@ -50,6 +51,16 @@ class Stacked:
                 result[own] = part.values(rows[own] - start)
             start += part.n
         return result
+
+
+def stacked(parts: Sequence[RowDraws]) -> RowDraws:
+    """The rows of quantities one after the other, in one array if all are made and small."""
+    if len(parts) == 1:
+        return parts[0]
+    arrays = [part.array for part in parts if isinstance(part, Made)]
+    if len(arrays) == len(parts) and sum(array.nbytes for array in arrays) <= results.KEPT_BYTES:
+        return Made(np.concatenate(arrays))
+    return Stacked(tuple(parts))
 
 
 @explained
@@ -100,7 +111,7 @@ def concat(
     table.insert(0, name, np.repeat(np.array(list(parts), dtype=object), list(map(len, tables))))
     table[name] = table[name].infer_objects()
     first = next(iter(parts.values()))
-    source = _stacked([part.source for part in parts.values()])
+    source = stacked([part.source for part in parts.values()])
     result = made(table, source, _chains(parts), _about(parts, name))
     return result.with_interval(**first.summarised.attrs)  # type: ignore[arg-type]
 
@@ -196,9 +207,3 @@ def _about(parts: Mapping[Any, Estimates], name: str) -> dict[str, Any]:
         for factor, said in each.get("new_groups", {}).items():
             drawn[factor] = max(drawn.get(factor, said), said, key=lambda one: one["share"])
     return {**agreed, **texts, "color": name, **({"new_groups": drawn} if drawn else {})}
-
-
-def _stacked(sources: list[RowDraws]) -> RowDraws:
-    if all(isinstance(source, Made) for source in sources):
-        return Made(np.concatenate([source.values(np.arange(source.n)) for source in sources]))
-    return Stacked(tuple(sources))

@@ -872,6 +872,12 @@ def test_large_results_that_are_made_when_asked_for_equal_kept_ones(name, monkey
             mrp.predictions(fit, transform=np.sqrt, **options),
             mrp.comparisons(fit, comparison="lnor", **options),
             mrp.slopes(fit, **options),
+            mrp.avg_predictions(fit, by="state", **options),
+            mrp.avg_predictions(fit, variables="age", by="state", transform=np.sqrt, **options),
+            mrp.poststratify(fit, FRAME, by="state", wts="n"),
+            mrp.avg_comparisons(fit, by="state", **options),
+            mrp.avg_comparisons(fit, comparison="lnor", by="state", **options),
+            mrp.avg_slopes(fit, by="state", **options),
         ]
 
     kept = results()

@@ -436,10 +436,75 @@ def test_draws_made_on_request_stay_the_same_for_new_groups(monkeypatch, small_f
     xr.testing.assert_identical(lazy.draws, lazy.draws)
 
 
-def test_averages_are_kept_whatever_their_size(monkeypatch, small_fit):
+AVERAGES = {
+    "poststratify": lambda fit, **to: mrp.poststratify(fit, FRAME, by=["state", "age"], wts="n"),
+    "of values": lambda fit, **to: mrp.avg_predictions(
+        fit, newdata=FRAME, variables=["age", "gender"], by="state", **to
+    ),
+    "of link": lambda fit, **to: mrp.avg_predictions(
+        fit, newdata=FRAME, by="state", type="link", wts="n", **to
+    ),
+    "of outcomes": lambda fit, **to: mrp.avg_predictions(
+        fit, newdata=FRAME, by="state", kind="predictive", seed=1, **to
+    ),
+    **{
+        name: lambda fit, name=name, **to: mrp.avg_comparisons(
+            fit, newdata=FRAME, variables={"age": "pairwise"}, by="state", comparison=name, **to
+        )
+        for name in ("difference", "ratio", "lift", "lnratio", "lnor")
+    },
+    "own function": lambda fit, **to: mrp.avg_comparisons(
+        fit, newdata=FRAME, variables="age", by="state", comparison=lambda a, b: a**2 - b, **to
+    ),
+    "slopes": lambda fit, **to: mrp.avg_slopes(fit, newdata=FRAME, by="state", **to),
+}
+ASKED = {
+    "table": lambda made: made.to_frame(ci_kind="hdi", ci_prob=[0.5, 0.9], center="median"),
+    "probability": lambda made: made.probability("> 0.5"),
+    "direction": lambda made: made.direction(),
+    "equivalence": lambda made: made.equivalence([-0.1, 0.4]),
+    "long": lambda made: made.get_draws("long"),
+    "wide": lambda made: made.get_draws("wide"),
+    "statement": lambda made: made.hypothesis("b3 - b1").to_frame(),
+    "pairs": lambda made: made.hypothesis("~ sequential").to_frame(),
+    "number": lambda made: made.hypothesis(0.25).to_frame(),
+    "function": lambda made: made.hypothesis(lambda draws: draws.sum(axis=0)).to_frame(),
+    "together": lambda made: mrp.concat([made, made]).to_frame(),
+}
+
+
+@pytest.mark.parametrize("bytes_", [1, 2**20])
+@pytest.mark.parametrize("name", AVERAGES)
+def test_averages_too_large_to_keep_equal_kept_ones_whatever_is_asked(
+    name, bytes_, monkeypatch, small_fit
+):
+    kept = AVERAGES[name](small_fit)
     monkeypatch.setattr(module, "KEPT_BYTES", 0)
-    averages = mrp.poststratify(small_fit, FRAME, by="state", wts="n")
-    assert isinstance(averages.source, Made)
+    monkeypatch.setattr("mrp.prediction.CACHED_BYTES", bytes_)
+    large = AVERAGES[name](small_fit)
+    assert isinstance(kept.source, Made)
+    assert not isinstance(large.source, Made)
+    pd.testing.assert_frame_equal(large.labels, kept.labels)
+    xr.testing.assert_allclose(large.draws, kept.draws, rtol=1e-10, atol=1e-12)
+    for ask in ASKED.values():
+        pd.testing.assert_frame_equal(ask(large), ask(kept), rtol=1e-10, atol=1e-12)
+    assert repr(large) == repr(kept)
+
+
+def test_transformed_averages_too_large_to_keep_equal_kept_ones(monkeypatch, small_fit):
+    kept = AVERAGES["poststratify"](small_fit), AVERAGES["slopes"](small_fit, transform=np.exp)
+    monkeypatch.setattr(module, "KEPT_BYTES", 0)
+    large = AVERAGES["poststratify"](small_fit), AVERAGES["slopes"](small_fit, transform=np.exp)
+    for made, expected in zip(large, kept, strict=True):
+        pd.testing.assert_frame_equal(made.to_frame(), expected.to_frame(), rtol=1e-10)
+
+
+def test_averages_are_kept_as_long_as_all_of_a_request_are_small(monkeypatch, small_fit):
+    states = FRAME["state"].nunique()
+    each = 8 * states * small_fit.coefficients.size
+    monkeypatch.setattr(module, "KEPT_BYTES", 2 * each)
+    made = mrp.avg_predictions(small_fit, newdata=FRAME, variables="age", by="state")
+    assert [isinstance(part, Made) for part in made.source.parts] == [True, True, False]
 
 
 def test_draws_too_large_for_the_memory_are_refused_and_the_table_is_not(lazily, monkeypatch):
