@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -111,16 +110,16 @@ class Outcome:
     warned: tuple[Warning, ...] = field(default=())
     returned: object = None
 
-    def __str__(self) -> str:
-        """A cell of the table."""
-        said = self.error or next(iter(self.warned), None)
+    def said(self, folder: Path) -> str:
+        """What comes, as the table has it; a folder of the moment is called FOLDER."""
+        message = self.error or next(iter(self.warned), None)
         if isinstance(self.returned, Ended):
-            return shortened(str(self.returned))
-        if said is None:
-            return f"right: {self.returned if isinstance(self.returned, str) else 'what is asked'}"
-        category = type(said).__name__
-        message = re.sub(r"\s+", " ", str(said))
-        return f"`{category}`: {shortened(message)}"
+            text = str(self.returned)
+        elif message is None:
+            text = f"right: {self.returned if isinstance(self.returned, str) else 'what is asked'}"
+        else:
+            text = f"`{type(message).__name__}`: {' '.join(str(message).split())}"
+        return shortened(text.replace(str(folder), "FOLDER"))
 
 
 def shortened(text: str) -> str:

@@ -32,8 +32,7 @@ TITLES = {
 
 def row(case: Case, outcome: Outcome, place: Place) -> str:
     """A line of the table."""
-    text = str(outcome).replace(str(place.folder), "FOLDER")
-    return f"| {_cell(case.what)} | {_cell(text)} |"
+    return f"| {_cell(case.what)} | {_cell(outcome.said(place.folder))} |"
 
 
 def _cell(text: str) -> str:
