@@ -13,6 +13,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -150,12 +151,6 @@ def read(design: Design, draws: xr.Dataset, by_level: LevelParameters = NO_LEVEL
     DataError
         A variable, dim or label is missing, a value is not finite, or thresholds fall.
     """
-    for dim in ("chain", "draw"):
-        if dim not in draws.dims:
-            raise DataError(
-                f"`draws` must have the dims 'chain' and 'draw', lacks {dim!r}. "
-                f"Available: {listing(draws.dims)}. Add it with `expand_dims`."
-            )
     _check_variables(design, draws, by_level)
     coords = coordinates(design, by_level)
     chains, count = draws.sizes["chain"], draws.sizes["draw"]
@@ -168,6 +163,19 @@ def read(design: Design, draws: xr.Dataset, by_level: LevelParameters = NO_LEVEL
     effects = tuple(_effects(design, block, draws, coords, by_level) for block in design.blocks)
     thresholds = _thresholds(draws, coords, by_level)
     return Coefficients(stacked, effects, chains, count, by_level.predictors, thresholds, by_level)
+
+
+def check(design: Design, draws: xr.Dataset, by_level: LevelParameters = NO_LEVELS) -> None:
+    """Raise as `read` does, without the memory that it takes."""
+    _check_variables(design, draws, by_level)
+    coords = coordinates(design, by_level)
+    for term in design.terms:
+        _matched(draws, term.name, dims_of(term, by_level), coords)
+    for block in design.blocks:
+        for term in block.terms:
+            dims = effect_dims(block, term, by_level)
+            _matched(draws, block.variable(term), dims, coords)
+    _thresholds(draws, coords, by_level)
 
 
 def _effects(
@@ -205,6 +213,12 @@ def _thresholds(
 
 
 def _check_variables(design: Design, draws: xr.Dataset, by_level: LevelParameters) -> None:
+    for dim in ("chain", "draw"):
+        if dim not in draws.dims:
+            raise DataError(
+                f"`draws` must have the dims 'chain' and 'draw', lacks {dim!r}. "
+                f"Available: {listing(draws.dims)}. Add it with `expand_dims`."
+            )
     names = [term.name for term in design.terms]
     names += [THRESHOLD] if by_level.thresholds else []
     names += [block.variable(term) for block in design.blocks for term in block.terms]
@@ -223,6 +237,13 @@ def _arranged(
     draws: xr.Dataset, name: str, dims: Dims, coords: Mapping[str, Sequence[Level]]
 ) -> Floats:
     """A variable with its dims in order, chain and draw last, and labels in the given order."""
+    return np.ascontiguousarray(_matched(draws, name, dims, coords), dtype=np.float64)
+
+
+def _matched(
+    draws: xr.Dataset, name: str, dims: Dims, coords: Mapping[str, Sequence[Level]]
+) -> NDArray[Any]:
+    """The same as it lies in the dataset, where labels are in the given order."""
     array = draws[name]
     if set(array.dims) != {*dims, "chain", "draw"}:
         raise DataError(
@@ -231,7 +252,7 @@ def _arranged(
         )
     for dim in dims:
         array = _aligned(array, name, dim, coords[dim])
-    values = np.ascontiguousarray(array.transpose(*dims, "chain", "draw"), dtype=np.float64)
+    values: NDArray[Any] = array.transpose(*dims, "chain", "draw").to_numpy()
     if not np.isfinite(values).all():
         raise DataError(
             f"`draws` must be finite, got {int((~np.isfinite(values)).sum())} values in {name!r} "
@@ -263,7 +284,8 @@ def _aligned(array: xr.DataArray, name: str, dim: str, wanted: Sequence[Level]) 
             f"`draws` must have each label along {dim!r} in {name!r} once, got {listing(twice)} "
             f"more often. Select one of each."
         )
-    return array.isel({dim: [positions[label] for label in labels]})
+    order = [positions[label] for label in labels]
+    return array if order == list(range(len(have))) else array.isel({dim: order})
 
 
 def with_new_groups(

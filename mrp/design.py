@@ -50,6 +50,8 @@ class Numeric:
     name: str
     source: str
     """The column, or the call as the formula has it."""
+    width: int = 1
+    """Number of columns, of a call such as ``poly(x, 2)``."""
 
 
 @dataclass(frozen=True)

@@ -473,18 +473,24 @@ class Fit:
     def save(self, path: str | os.PathLike[str], *, include_survey: bool = True) -> Path:
         """Write the fit to one netCDF file.
 
+        It ends in a hash of what is before, by which `mrp.load_fit` tells whether it is as it was
+        saved. While it is written the memory holds the draws once more.
+
         Parameters
         ----------
         path
-            File to write; an older one is replaced only when the new one is complete.
+            File to write; an older one is replaced only when the new one is complete. Where this
+            is a link, the file that it names is replaced.
         include_survey
             Whether the survey goes into the file, row by row. Without it the verbs need `newdata`.
 
         Raises
         ------
         FitError
-            The formula calls functions of the user's, which can't be saved; or the folder does not
-            exist.
+            The formula calls functions of the user's, which can't be saved; or the file can't be
+            written: an older one is then as it was, and the fit can be saved elsewhere.
+        RequestError
+            The memory can't hold the draws once more.
 
         Warns
         -----
@@ -494,7 +500,7 @@ class Fit:
         """
         from mrp import saved_fits
 
-        return saved_fits.write(self, Path(path), include_survey=include_survey)
+        return saved_fits.write(self, path, include_survey=include_survey)
 
     def __repr__(self) -> str:
         """Formula, family and number of draws."""

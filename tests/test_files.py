@@ -324,9 +324,13 @@ def test_files_of_others_are_not_swept(tmp_path: Path, monkeypatch: pytest.Monke
     Path(f".folder.mrp-{digits}.part").mkdir()
     Path(f".link.mrp-{digits}.part").symlink_to("x.part")
     os.mkfifo(f".pipe.mrp-{digits}.part")
-    before = sorted(os.listdir())
+    before = _names()
     write_table(pd.DataFrame({"x": [1]}), Path("out.csv"))
-    assert sorted(os.listdir()) == sorted([*before, "out.csv"])
+    assert _names() == sorted([*before, "out.csv"])
+
+
+def _names() -> list[str]:
+    return sorted(item.name for item in Path().iterdir())
 
 
 def test_part_that_was_swept_before_it_was_locked_is_begun_again(

@@ -168,6 +168,17 @@ def evaluate(
     return _Evaluation(data, namespace, states).value(parsed(text))
 
 
+def constant(node: ast.AST) -> Any:
+    """The value of an argument that needs no data: a number, text, a list, a coding.
+
+    Raises
+    ------
+    KeyError
+        It needs a column.
+    """
+    return _Evaluation(pd.DataFrame(), {}, []).value(node)
+
+
 def result_of(value: Any, text: str, n: int) -> Any:
     """A call's result, if it has a value for each of n rows: a `Coded`, a column or an array."""
     if isinstance(value, Coded):
@@ -397,6 +408,7 @@ class _Evaluation:
         self, data: pd.DataFrame, namespace: Mapping[str, Any], states: list[State] | None
     ) -> None:
         self._data = data.reset_index(drop=True)
+        self._namespace = namespace
         self._known = {**namespace, **functions()}
         self._states = states
         self._transforms: list[Any] = []
@@ -450,7 +462,7 @@ class _Evaluation:
         if name in self._known:
             return self._known[name]
         root, *inner = name.split(".")
-        value = self._known[root]  # an object of the user's
+        value = self._namespace[root]  # an object of the user's
         for attribute in inner:
             value = getattr(value, attribute)
         return value

@@ -91,9 +91,9 @@ def learn(
             f"`formula` must name the outcome on the left of '~', got {formula!r}. "
             f"Write for example 'y ~ {formula}'."
         )
-    _check_calls(described, namespace)
-    columns = _columns(_predictor_parts(described), survey, namespace)
-    outcome_columns = _columns([described.outcome], survey, namespace)
+    check_calls(described, namespace)
+    columns = columns_named(predictor_parts(described), survey, namespace)
+    outcome_columns = columns_named([described.outcome], survey, namespace)
     _check_constants([*outcome_columns, *columns], survey)
     check_columns([*outcome_columns, *columns], survey, "data")
     _check_outcome_apart(described.outcome, outcome_columns, columns)
@@ -102,8 +102,42 @@ def learn(
         raise DataError("`data` must have at least one row, got none. Pass the survey.")
 
     ready = survey.assign(**{name: prepared(survey[name]) for name in columns})
-    reader = _Reader(ready, survey, namespace)
-    ordered = levels == "ordered"
+    design = assembled(
+        formula,
+        described,
+        columns,
+        Reader(ready, survey, namespace),
+        correlated=correlated,
+        ordered=levels == "ordered",
+    )
+    outcome = read_outcome(described.outcome, survey, namespace, levels)
+    return design, replace(outcome, name=variable_name(outcome.name))
+
+
+def assembled(
+    formula: str,
+    described: Description,
+    columns: tuple[str, ...],
+    reader: Reader,
+    *,
+    correlated: bool,
+    ordered: bool,
+) -> Design:
+    """The design of a formula, as a reader knows its parts.
+
+    Parameters
+    ----------
+    formula, described
+        The formula, and what it says.
+    columns
+        Columns that its predictors need.
+    reader
+        What the parts are: of a survey, or of an earlier reading of one.
+    correlated
+        As in `learn`.
+    ordered
+        Whether thresholds stand for the intercept.
+    """
     terms = reader.population(described, intercept=described.intercept or ordered)
     if ordered:
         terms = tuple(term for term in terms if term.kind != "intercept")
@@ -113,7 +147,7 @@ def learn(
             f"`formula` must have something to estimate, got {formula!r}. Write for example "
             f"'{formula.split('~')[0].strip()} ~ 1 + (1 | g)'."
         )
-    design = Design(
+    return Design(
         formula=formula,
         columns=columns,
         components=reader.components,
@@ -121,10 +155,8 @@ def learn(
         blocks=blocks,
         factors=reader.factors,
         offsets=tuple(reader.offsets),
-        calls=reader.calls(_predictor_parts(described)),
+        calls=reader.calls(predictor_parts(described)),
     )
-    outcome = read_outcome(described.outcome, survey, namespace, levels)
-    return design, replace(outcome, name=variable_name(outcome.name))
 
 
 # --- what the formula names -----------------------------------------------------------------------
@@ -136,11 +168,11 @@ def columns_used(
     """Columns of the survey that a formula needs: those of the outcome, and of predictors."""
     described = describe(formula)
     outcome = [] if described.outcome is None else [described.outcome]
-    predictors = _predictor_parts(described)
-    return _columns(outcome, survey, namespace), _columns(predictors, survey, namespace)
+    predictors = predictor_parts(described)
+    return columns_named(outcome, survey, namespace), columns_named(predictors, survey, namespace)
 
 
-def _predictor_parts(described: Description) -> list[Part]:
+def predictor_parts(described: Description) -> list[Part]:
     """Parts right of '~', in the order in which columns are listed."""
     parts = [part for term in described.terms for part in term]
     for bracket in described.brackets:
@@ -149,7 +181,7 @@ def _predictor_parts(described: Description) -> list[Part]:
     return parts
 
 
-def _columns(
+def columns_named(
     parts: Sequence[Part], survey: pd.DataFrame, namespace: Mapping[str, Any]
 ) -> tuple[str, ...]:
     """Columns that parts are made of: all names but those that the formula has from elsewhere."""
@@ -169,7 +201,8 @@ def _columns(
     return tuple(dict.fromkeys(named))
 
 
-def _check_calls(described: Description, namespace: Mapping[str, Any]) -> None:
+def check_calls(described: Description, namespace: Mapping[str, Any]) -> None:
+    """Raise unless the calls of a formula, and the names in brackets, are ones that it knows."""
     clash = [n for n in namespace if n in functions() and namespace[n] is not getattr(np, n, None)]
     if clash:
         raise RequestError(
@@ -180,7 +213,7 @@ def _check_calls(described: Description, namespace: Mapping[str, Any]) -> None:
     assert outcome is not None
     if outcome.is_call:
         check_functions(outcome.text, namespace, of_outcome=True)
-    for part in _predictor_parts(described):
+    for part in predictor_parts(described):
         if part.is_call:
             check_functions(part.text, namespace)
         if part.level is not None:
@@ -273,7 +306,7 @@ def _told_apart(blocks: Sequence[Block]) -> tuple[Block, ...]:
 # --- what the survey says of it -------------------------------------------------------------------
 
 
-class _Reader:
+class Reader:
     """Reads components, terms and factors off the survey.
 
     Parameters
@@ -373,8 +406,8 @@ class _Reader:
 
     def _coding(self, part: Part, *, in_full: bool) -> tuple[Coding, list[str] | None, int]:
         if not self._is_categorical(part):
-            self._add(Numeric(part.name, part.text), part)
             width = self._width(part)
+            self._add(Numeric(part.name, part.text, width), part)
             return Coding(part.name), [str(k) for k in range(width)] if width > 1 else None, width
         levels = self._levels(part)
         if len(levels) < 2:
@@ -410,23 +443,34 @@ class _Reader:
             return name
         # apart from a number of the same column
         components = [
-            Categorical(f"levels of {part.name}", part.text, self._levels(part)) for part in parts
+            Categorical(f"levels of {part.name}", part.text, self._group_levels(part))
+            for part in parts
         ]
         for part, component in zip(parts, components, strict=True):
             self._add(component, part)
-        codes = [
-            c.codes(as_series(values_of(self._value(p) if p.is_call else self._raw[p.text])))
-            for c, p in zip(components, parts, strict=True)
-        ]
-        first, _ = unique_rows([c.astype(np.int64) for c in codes], len(self._survey))
-        table = sorted({tuple(int(c[i]) for c in codes) for i in first})
+        table = self._groups(name, parts, components)
         groups = tuple(
             ":".join(str(c.levels[code]) for c, code in zip(components, row, strict=True))
             for row in table
         )
         names = tuple(component.name for component in components)
-        self.factors[name] = Factor(name, names, tuple(table), groups)
+        self.factors[name] = Factor(name, names, table, groups)
         return name
+
+    def _group_levels(self, part: Part) -> tuple[Level, ...]:
+        """Levels of a part that groups are made of."""
+        return self._levels(part)
+
+    def _groups(
+        self, _: str, parts: Parts, components: Sequence[Categorical]
+    ) -> tuple[tuple[int, ...], ...]:
+        """The groups of a factor that the survey has, as codes in each part, sorted."""
+        codes = [
+            c.codes(as_series(values_of(self._value(p) if p.is_call else self._raw[p.text])))
+            for c, p in zip(components, parts, strict=True)
+        ]
+        first, _rows = unique_rows([c.astype(np.int64) for c in codes], len(self._survey))
+        return tuple(sorted({tuple(int(c[i]) for c in codes) for i in first}))
 
     def _is_categorical(self, part: Part) -> bool:
         """Whether a part is a categorical: text, categories, a boolean, or coded as one."""

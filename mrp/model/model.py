@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from xarray import DataTree
 
+from mrp import saved_fits
 from mrp.arguments import explained
 from mrp.checks.diagnostics import measure
 from mrp.design import Categorical, Design
@@ -34,7 +35,6 @@ from mrp.model.outcome import Outcome, outcome_values, survey_with
 from mrp.model.prior_defaults import Defaults, Priors
 from mrp.model.prior_resolution import resolve
 from mrp.model.priors import PriorChoices, choices_of
-from mrp.saved_fits import check_savable
 
 if TYPE_CHECKING:
     import bambi
@@ -153,7 +153,7 @@ class Model:
             levels=self._family.levels,
         )
         check_names(self._design, self._outcome, self._family, self.by_level)
-        check_savable(self._design, self._survey)
+        saved_fits.check_savable(self._design, self._survey)
         self._rows = self._design.rows(self._survey, argument="data")
         self._observe()
         self._scale_priors()
