@@ -110,7 +110,7 @@ def check_bits(seed: int) -> None:
 
 
 def counted(value: object) -> str:
-    """A value that should be a number, for a message: a far too long one by its digits.
+    """A value in place of a number, for a message; too long a one by its digits, tables by type.
 
     Examples
     --------
@@ -119,7 +119,8 @@ def counted(value: object) -> str:
     """
     if isinstance(value, int) and abs(value) >= LONG_NUMBER:
         return f"a number of {int(math.log10(abs(value))) + 1:,} digits"
-    return repr(value)
+    text = repr(value)
+    return text if "\n" not in text else type(value).__name__
 
 
 def is_hashable(value: object) -> bool:

@@ -230,7 +230,7 @@ def test_number_that_there_is_not_is_an_index_error():
         fakes[2]
 
 
-@pytest.mark.parametrize("key", [1.5, "1", None, True, (0, 1)])
+@pytest.mark.parametrize("key", [1.5, "1", None, True, (0, 1), slice("a", 2), slice(None, None, 0)])
 def test_what_is_no_number_of_a_survey_is_refused(key):
     message = (
         f"`fakes[…]` must have a whole number or a slice, got {key!r}. The first is fakes[0], the "
@@ -290,3 +290,24 @@ def test_fakes_of_a_fit_do_not_carry_what_the_sampler_said():
 def test_fake_fit_of_small_survey_is_enough():
     fit = fake_fit("y ~ 1", SURVEY[:3], family="bernoulli")
     assert len(mrp.simulate(fit, surveys=1)[0].outcome) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"surveys": 0}, "`surveys` must be a whole number, 1 or more, got 0."),
+        ({"surveys": 2**70}, f"`surveys` must be at most 1,000,000, got {2**70}."),
+        ({"seed": 2**128}, f"`seed` must be below 2**128, got {2**128}. Usual: 1."),
+        ({"seed": 1.5}, "`seed` must be a whole number, 0 or more, got 1.5. Usual: 1."),
+    ],
+)
+def test_surveys_and_seeds_that_cannot_be_numbered_are_refused(options, message):
+    with raises(RequestError, message):
+        mrp.simulate(made("bernoulli"), **options)
+
+
+def test_a_seed_of_128_bits_makes_surveys():
+    model = made("bernoulli")
+    first, again, other = (mrp.simulate(model, seed=s)[0] for s in (2**127, 2**127, 2**127 + 1))
+    assert (first.outcome == again.outcome).all()
+    assert (first.outcome != other.outcome).any()

@@ -491,7 +491,8 @@ class Model:
         from mrp.model.kernel import geometry, layout
 
         parts = (self._design, self._observed, self._priors, self._family, self._link)
-        chosen = geometry.choose(*parts, self.by_level)
+        with np.errstate(all="ignore"):  # what is infinite there is said when sampling starts
+            chosen = geometry.choose(*parts, self.by_level)
         return layout.pack(*parts, chosen, self.by_level)
 
     def sample_prior(self, *, draws: int = 4000, seed: int | None = None) -> Fit:

@@ -24,8 +24,8 @@ def parameters(design: Design, by_level: LevelParameters) -> int:
     >>> import mrp
     >>> survey = mrp.load_dataset("simulated_survey")
     >>> model = mrp.Model("defund ~ military + (1 | state)", survey, family="bernoulli")
-    >>> parameters(model.design, model.by_level)  # 2 and one more, 50 states and their sd
-    54
+    >>> parameters(model.design, model.by_level)  # 3, and 48 states with their sd
+    52
     """
     slopes = sum(term.width for term in design.slopes) + design.has_intercept
     effects = sum(

@@ -99,12 +99,13 @@ class FakeSurveys:
     def __getitem__(self, number: int | slice) -> FakeSurvey | list[FakeSurvey]:
         """One survey, from 0, or those of a slice; negative numbers count from the end."""
         if isinstance(number, slice):
-            return [self[k] for k in range(*number.indices(self.number))]
+            try:
+                chosen = range(*number.indices(self.number))
+            except (TypeError, ValueError):
+                raise RequestError(_no_number(number)) from None
+            return [self[k] for k in chosen]
         if isinstance(number, bool) or not isinstance(number, int | np.integer):
-            raise RequestError(
-                f"`fakes[…]` must have a whole number or a slice, got {number!r}. The first is "
-                f"fakes[0], the first three are fakes[:3]."
-            )
+            raise RequestError(_no_number(number))
         if not -self.number <= number < self.number:
             raise IndexError(f"there are {self.number} fake surveys, got number {number}")
         number = int(number) % self.number
@@ -225,6 +226,13 @@ def check_seed(seed: object) -> None:
             f"`seed` must be a whole number, 0 or more, got {counted(seed)}. Usual: 1."
         )
     check_bits(int(seed))  # type: ignore[call-overload]
+
+
+def _no_number(got: object) -> str:
+    return (
+        f"`fakes[…]` must have a whole number or a slice, got {got!r}. The first is fakes[0], the "
+        f"first three are fakes[:3]."
+    )
 
 
 def of_one_draw(fit: Fit, chain: int = 0, draw: int = 0, *, times: int = 1) -> Fit:

@@ -20,6 +20,9 @@ MOST_DIMS = 8
 MOST_DEPTH = 4
 MOST_NUMBER = 8
 """Bytes of the largest number."""
+MOST_TEXTS = 16
+"""Of one attribute: what the sampler says of its dims is two. They are read before their lengths
+are known, and several may be the same bytes of the file."""
 POINTER = 16
 """Bytes that stand for a text in an array: its length in 4, and where it is."""
 PLAIN = (h5py.h5t.INTEGER, h5py.h5t.FLOAT)
@@ -125,7 +128,7 @@ class _Walk:
             attribute = item.attrs.get_id(name)
             kind, count = attribute.get_type(), self._count(attribute.get_space(), own)
             if isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str():
-                if count > 1:
+                if count > MOST_TEXTS:
                     raise Refused(f"{own!r} has {count:,} texts")
                 value = item.attrs[name]
                 texts = value.ravel().tolist() if isinstance(value, np.ndarray) else [value]

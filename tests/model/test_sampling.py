@@ -43,6 +43,7 @@ from mrp.model.sampling import (
     warn_if_bad,
 )
 from mrp.model.sizes import parameters
+from mrp.saved_fits import load_fit
 from tests.messages import raises, warns
 
 
@@ -708,6 +709,16 @@ def test_a_seed_makes_a_run_repeatable(runs: tuple[Fit, Fit]):
     assert first.parameters.sizes == {"chain": 2, "draw": 100}
     intercepts = first.parameters["Intercept"].values
     assert not np.isclose(intercepts[0], intercepts[1]).any()
+
+
+def test_a_run_is_loaded_as_it_was_saved(runs: tuple[Fit, Fit], tmp_path: Path):
+    runs[0].save(tmp_path / "fit.nc")
+    loaded = load_fit(tmp_path / "fit.nc")
+    assert loaded.fingerprint == runs[0].fingerprint
+    for group in ("posterior", "sample_stats", "log_prior"):
+        xr.testing.assert_identical(
+            loaded.draws[group].to_dataset(), runs[0].draws[group].to_dataset()
+        )
 
 
 def test_the_posterior_of_a_normal_mean_is_the_closed_form(
