@@ -1,7 +1,8 @@
 """The command line: `mrp demo`, `mrp poststratify`, `mrp version`.
 
-Every argument is checked before sampling begins. What the user can correct ends in one line and
-exit code 2; an error that should not be has its traceback.
+Every argument is checked before sampling begins, and what is to be written is tried. What the user
+can correct ends in one line and exit code 2; what can't be written after all, in one line and exit
+code 1, when the rest is done. An error that should not be has its traceback.
 """
 
 from __future__ import annotations
@@ -15,7 +16,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import mrp
-from mrp.console import headline, introduce, one_line_each, sample, say, show
+from mrp.console import (
+    Failures,
+    headline,
+    introduce,
+    make_printable,
+    one_line_each,
+    sample,
+    say,
+    show,
+    tell,
+)
 from mrp.errors import FrameWarning
 
 if TYPE_CHECKING:
@@ -38,6 +49,7 @@ Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Makes the run repea
 
 def main() -> None:
     """Run the command line."""
+    make_printable()
     app(prog_name="mrp")
 
 
@@ -87,7 +99,7 @@ def demo(
         files = run(data, out, draws=draws, tune=tune, chains=chains, seed=seed)
         headline(f"Files in {out}")
         for path in sorted(files):
-            typer.echo(f"  {path.name}")
+            tell(f"  {path.name}")
 
 
 @app.command()
@@ -172,6 +184,7 @@ def poststratify(
         from mrp.files import check_targets, extension_of, write_table
         from mrp.options import levels_of, new_levels_of, typed_levels, typed_new_levels
         from mrp.reading import read_tables, warn_of_number_like
+        from mrp.rehearsal import check_saved, check_written, rehearsed
         from mrp.results.estimates import said_of_new_groups
 
         extension_of(out, "--out")
@@ -209,20 +222,29 @@ def poststratify(
             )
             return made.with_interval(ci_prob=ci_prob)
 
-        estimates(_rehearsal(model)).to_frame()
+        tried = rehearsed(model)
+        check_written(estimates(tried).to_frame(), out, "--out")
+        if save_fit is not None:
+            check_saved(tried, save_fit, "--save-fit", draws=draws * chains)
         introduce(formula, respondents, cells)
         fit = sample(model, draws=draws, tune=tune, chains=chains, seed=seed)
-        if save_fit is not None:
-            fit.save(save_fit)
+        failures, wrote = Failures(), []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FrameWarning)  # the rehearsal has said it
+            if save_fit is not None:
+                with failures.noted():
+                    wrote.append(fit.save(save_fit))
             result = estimates(fit)
         table = result.to_frame()
-        write_table(table, out)
-        show(table)
+        with failures.noted():
+            show(table)  # first, so that it is seen if it can't be written
         for line in said_of_new_groups(result.about):
             say(line)
-        say(f"Wrote {out}" + (f" and {save_fit}" if save_fit is not None else ""))
+        with failures.noted():
+            wrote.insert(0, write_table(table, out))
+        if wrote:
+            say(f"Wrote {' and '.join(map(str, wrote))}")
+        failures.end()
 
 
 @app.command()
@@ -234,14 +256,6 @@ def version() -> None:
 def _words(formula: str) -> set[str]:
     """Everything in a formula that may be the name of a column."""
     return {*re.findall(r"[\w.]+", formula), *re.findall(r"`([^`]+)`", formula)}
-
-
-def _rehearsal(model: mrp.Model) -> mrp.Fit:
-    """A fit with one made-up draw: what it is refused, the real one would be refused later."""
-    from mrp.testing import fake_draws
-
-    draws = fake_draws(model.design, chains=1, draws=1, scale=0.0, by_level=model.by_level)
-    return mrp.Fit.from_draws(model, draws)
 
 
 if __name__ == "__main__":

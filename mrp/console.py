@@ -5,12 +5,16 @@ Tables go to standard output, all else to standard error. Nothing heavy is impor
 
 from __future__ import annotations
 
+import codecs
+import io
 import math
+import os
 import re
 import shlex
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -21,6 +25,7 @@ from mrp.errors import (
     MRPError,
     SamplingInterrupted,
     SamplingWarning,
+    shown,
 )
 
 if TYPE_CHECKING:
@@ -30,6 +35,8 @@ if TYPE_CHECKING:
 
 USAGE = 2
 """Exit code of an error that the user can correct."""
+FAILED = 1
+"""Exit code where what was asked for was made, but could not be written."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 SHOWN_ROWS = 30
@@ -79,7 +86,7 @@ _ONE = r"'[^']*'|\"[^\"]*\"|[^\s,:\[\]{}'\"]+"
 
 @contextmanager
 def one_line_each() -> Iterator[None]:
-    """Say warnings, errors that the user can correct, and Ctrl-C in one line each."""
+    """Say warnings, errors that the user can correct or the system has, and Ctrl-C in one line."""
     with warnings.catch_warnings():
         _say_warnings()
         try:
@@ -87,9 +94,34 @@ def one_line_each() -> Iterator[None]:
         except MRPError as error:
             say(f"error: {one_line(str(error))}")
             raise typer.Exit(USAGE) from None
+        except BrokenPipeError:
+            raise  # typer ends quietly
+        except OSError as error:
+            _print_to_nowhere()
+            say(f"error: {one_line(_of(error))}")
+            raise typer.Exit(FAILED) from None
         except KeyboardInterrupt:
             say("interrupted")
             raise typer.Exit(INTERRUPTED) from None
+
+
+def make_printable() -> None:
+    """Let what is printed be written otherwise where the terminal's encoding lacks a character."""
+    codecs.register_error("mrp.plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="mrp.plain")
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """Characters that an encoding lacks, as those of ASCII that they look like, or escaped."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(_LIKENESS.get(each) or ascii(each)[1:-1] for each in lacking), error.end
+
+
+_LIKENESS = {"…": "...", "–": "-", "─": "-", "×": "x", "’": "'", "“": '"', "”": '"'}
 
 
 def _say_warnings() -> None:
@@ -144,15 +176,61 @@ def _cell(level: str) -> str:
     return f'"{level}"' if "," in level else level
 
 
+class Failures:
+    """What could not be written: it is said, and the rest is done all the same."""
+
+    def __init__(self) -> None:
+        self._any = False
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Go on after a failure to write something, or to print it."""
+        try:
+            yield
+        except (MRPError, OSError) as error:
+            self._any = True
+            if isinstance(error, OSError):
+                _print_to_nowhere()
+            if not isinstance(error, BrokenPipeError):  # whoever reads has closed it
+                say(f"error: {one_line(_of(error))}")
+
+    def end(self) -> None:
+        """End with an exit code of its own if there was any."""
+        if self._any:
+            raise typer.Exit(FAILED)
+
+
+def _of(error: MRPError | OSError) -> str:
+    """What an error says; the system's in words."""
+    if isinstance(error, MRPError):
+        return str(error)
+    at = "" if error.filename is None else f" ({os.fsdecode(error.filename)!r})"
+    return f"something can't be read or written{at}: {error.strerror or error}."
+
+
+def _print_to_nowhere() -> None:
+    """Print to nowhere from now on, if it was standard output that failed; Python tries again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def say(message: str) -> None:
     """Print a line for the person who waits, apart from the results."""
-    typer.echo(message, err=True)
+    typer.echo(shown(message), err=True)
+
+
+def tell(text: str) -> None:
+    """Print a line among the results."""
+    typer.echo(shown(text))
 
 
 def headline(text: str) -> None:
     """Print the title of the results that follow."""
     typer.echo()
-    typer.secho(text, bold=True)
+    typer.secho(shown(text), bold=True)
 
 
 def show(table: pd.DataFrame) -> None:
@@ -162,21 +240,25 @@ def show(table: pd.DataFrame) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    shown = with_intervals(table)
+    rounded = with_intervals(table)
     drawn = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in shown.columns:
-        numbers = shown[name].dtype.kind in "iuf" or name.endswith("interval")
-        drawn.add_column(str(name), justify="right" if numbers else "left", no_wrap=True)
-    columns = [_texts(shown[name], decimals(table)) for name in shown.columns]
-    rows = [[Text(text) for text in row] for row in zip(*columns, strict=True)]
+    for name in rounded.columns:
+        numbers = rounded[name].dtype.kind in "iuf" or str(name).endswith("% interval")
+        header = Text(shown(str(name)))  # brackets are no markup
+        drawn.add_column(header, justify="right" if numbers else "left", no_wrap=True)
+    columns = [_texts(rounded[name], decimals(table)) for name in rounded.columns]
+    rows = [[Text(shown(text)) for text in row] for row in zip(*columns, strict=True)]
     if len(rows) > 2 * SHOWN_ROWS:
-        rows = [*rows[:SHOWN_ROWS], [Text("…")] * len(shown.columns), *rows[-SHOWN_ROWS:]]
+        rows = [*rows[:SHOWN_ROWS], [Text("…")] * len(rounded.columns), *rows[-SHOWN_ROWS:]]
     for row in rows:
         drawn.add_row(*row)
     wide = Console(highlight=False, width=MOST_CHARACTERS)
     needed = wide.measure(drawn).maximum
     # A line that the terminal breaks can be read, a number that is cut can't.
-    Console(highlight=False, width=needed).print(drawn, soft_wrap=True)
+    try:
+        Console(highlight=False, width=needed).print(drawn, soft_wrap=True)
+    except SystemExit as error:  # what rich makes of a pipe that is closed
+        raise BrokenPipeError from error
 
 
 def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
@@ -209,7 +291,7 @@ def _texts(column: pd.Series, digits: int) -> list[str]:
 
 def introduce(formula: str, survey: pd.DataFrame, frame: pd.DataFrame) -> None:
     """Say what is about to be fitted to what."""
-    say(formula)
+    say(" ".join(formula.split()))
     say(f"{len(survey):,} respondents, {len(frame):,} cells")
 
 

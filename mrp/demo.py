@@ -16,6 +16,7 @@ from mrp.console import headline, introduce, sample, say, show
 from mrp.datasets import DatasetName
 from mrp.errors import RequestError, unknown
 from mrp.files import complete, write_table
+from mrp.rehearsal import check_folder
 from mrp.results.estimates import COLUMNS
 from mrp.testing import FORMULA
 
@@ -118,6 +119,7 @@ def _make(folder: Path) -> None:
             f"`--out` must be a folder that exists or can be made, got {str(folder)!r}: "
             f"{error.strerror}. Choose another one."
         ) from error
+    check_folder(folder, "--out")
 
 
 def _prior_check(example: Example, survey: pd.DataFrame, folder: Path, seed: int) -> Path:

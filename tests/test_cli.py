@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 import mrp
 from mrp.cli import app
+from mrp.errors import FitError
 from mrp.options import WAYS
 from mrp.results.estimates import COLUMNS
 from mrp.testing import fake_draws
@@ -568,3 +572,132 @@ def test_command_line_loads_nothing_heavy() -> None:
     code = f"import sys, mrp.cli; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+# --- known before sampling, and not lost afterwards -----------------------------------------------
+
+
+def test_columns_in_markup_are_estimated_as_any_others(run: Run, folder: Path) -> None:
+    for name in ("survey", "frame"):
+        table = pd.read_csv(f"{name}.csv").rename(columns={"region": "[/x]"})
+        table["[/x]"] = table["[/x]"].replace("north", "\x1b[31mnorth\n")
+        table.to_parquet(f"{name}.parquet")
+    formula = "support ~ age + (1 | `[/x]`)"
+    result = run("survey.parquet", "frame.parquet", formula=formula, by="[/x]", out="out.parquet")
+    assert result.exit_code == 0, result.output
+    assert "[/x]" in result.stdout
+    assert r"\x1b[31mnorth\n" in result.stdout
+    assert "\x1b" not in result.output
+    written = pd.read_parquet("out.parquet")
+    assert sorted(written["[/x]"]) == ["\x1b[31mnorth\n", "south", "west"]
+
+
+def test_table_that_a_file_can_not_hold_is_refused_before_sampling(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mrp.Model, "sample", never)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ValueError("no such type")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", refuse)
+    result = run(by="region", out="out.parquet")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == (
+        "error: `--out` must be a file that can hold the table, got 'out.parquet': no such type. "
+        "Convert the column, or choose the other kind of file."
+    )
+
+
+def test_fit_that_can_not_be_saved_is_refused_before_sampling(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mrp.Model, "sample", never)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise FitError("A fit can't be saved.")
+
+    monkeypatch.setattr(mrp.Fit, "save", refuse)
+    result = run(by="region", save_fit="fit.nc")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == "error: A fit can't be saved."
+
+
+def test_room_on_the_disk_is_looked_at_before_sampling(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=2**16))
+    assert run(by="region").exit_code == 0  # there is room for the table
+    monkeypatch.setattr(mrp.Model, "sample", never)
+    result = run(by="region", save_fit="fit.nc", draws=1000)
+    assert result.exit_code == 2
+    assert re.fullmatch(
+        r"error: `--save-fit` must be where there is room, got 'fit\.nc', which takes about "
+        r"\d\.\d MiB of 0\.1 MiB free\. Choose another place\.",
+        result.stderr.splitlines()[-1],
+    )
+
+
+def test_what_can_not_be_written_after_all_does_not_take_the_rest_along(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = mrp.Fit.save
+
+    def full(fit: mrp.Fit, path: Path) -> Path:
+        if Path(path).is_absolute():  # the rehearsal
+            return saved(fit, path)
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(mrp.Fit, "save", full)
+    result = run(by="region", save_fit="fit.nc")
+    assert result.exit_code == 1
+    assert "95% interval" in result.stdout
+    assert len(pd.read_csv("out.csv")) == 3
+    assert result.stderr.splitlines()[-2:] == [
+        "error: something can't be read or written ('fit.nc'): No space left on device.",
+        "Wrote out.csv",
+    ]
+
+
+def test_table_is_printed_where_it_can_not_be_written(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def vanish(*_: Any) -> Path:
+        raise OSError(2, "No such file or directory", "out.csv")
+
+    monkeypatch.setattr("mrp.files.write_table", vanish)
+    result = run(by="region", save_fit="fit.nc")
+    assert result.exit_code == 1
+    assert "95% interval" in result.stdout
+    assert result.stderr.splitlines()[-2:] == [
+        "error: something can't be read or written ('out.csv'): No such file or directory.",
+        "Wrote fit.nc",
+    ]
+
+
+@pytest.mark.parametrize("stdout", ["closed pipe", "/dev/full"])
+def test_results_are_written_where_nobody_reads_what_is_printed(stdout: str, folder: Path) -> None:
+    code = (
+        "import mrp; from tests.test_cli import fake_sample; mrp.Model.sample = fake_sample; "
+        "from mrp.cli import main; main()"
+    )
+    arguments = ["poststratify", "survey.csv", "frame.csv", "--formula", FORMULA, "--weights",
+                 "people", "--by", "region", "--out", "out.csv", "--draws", "20"]  # fmt: skip
+    if stdout == "closed pipe":
+        reader, writer = os.pipe()
+        os.close(reader)
+    elif not Path(stdout).exists():
+        pytest.skip("there is no such device")
+    else:
+        writer = os.open(stdout, os.O_WRONLY)
+    home = Path(mrp.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        stdout=writer, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(home)},
+    )  # fmt: skip
+    os.close(writer)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1] == "Wrote out.csv"
+    assert len(pd.read_csv("out.csv")) == 3

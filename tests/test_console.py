@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 
 import pandas as pd
 import pytest
 import typer
 
-from mrp.console import decimals, diagnosis, one_line, one_line_each, show, with_intervals
+from mrp.console import (
+    Failures,
+    decimals,
+    diagnosis,
+    headline,
+    introduce,
+    make_printable,
+    one_line,
+    one_line_each,
+    say,
+    show,
+    tell,
+    with_intervals,
+)
 from mrp.errors import DataError, FrameWarning
 
 TABLE = pd.DataFrame(
@@ -161,3 +175,97 @@ def test_diagnosis_gives_the_worst_numbers() -> None:
 )
 def test_python_s_advice_is_given_in_the_shell_s_words(message: str, said: str) -> None:
     assert one_line(message) == said
+
+
+# --- text is text ---------------------------------------------------------------------------------
+
+HOSTILE = {
+    "[/x]": "[/x]",
+    "[red]g": "[red]g",
+    "\x1b[31mred\x1b[0m": r"\x1b[31mred\x1b[0m",
+    "\x1b]52;c;cm0gLXJm\x07": r"\x1b]52;c;cm0gLXJm\x07",
+    "\x1b]8;;http://a\x1b\\link": r"\x1b]8;;http://a\x1b\link",
+    "\x9b2J": r"\x9b2J",
+    "a\nb\r\tc\x08": r"a\nb\r\tc\x08",
+    "\u202egpj.exe": r"\u202egpj.exe",
+    "zero\u200bwidth": r"zero\u200bwidth",
+    "half \ud800": r"half \ud800",
+    ":smile: \\": ":smile: \\",
+}
+"""Texts from data, and what is printed of them."""
+
+
+@pytest.mark.parametrize("text", [text for text in HOSTILE if "half" not in text])
+def test_columns_and_levels_are_printed_as_text(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show(pd.DataFrame({text: pd.Series([text, "b"], dtype=object), "n": [1, 2]}))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(HOSTILE[text])
+    assert lines[2].startswith(HOSTILE[text])
+    assert len(lines) == 4  # header, rule and two rows
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_lines_are_printed_as_text(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for print_line in (say, tell, headline):
+        print_line(text)
+        printed = capsys.readouterr()
+        assert (printed.out + printed.err).strip("\n") == HOSTILE[text]
+
+
+def test_formula_is_printed_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    introduce("y ~\n  x\x1b[2J", TABLE, TABLE)
+    assert capsys.readouterr().err == "y ~ x\\x1b[2J\n2 respondents, 2 cells\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_what_an_encoding_lacks_is_written_otherwise(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr("sys.stdout", stream)
+    make_printable()
+    print("… × é 日 \ud800", flush=True)
+    expected = {
+        "ascii": rb"... x \xe9 \u65e5 \ud800",
+        "latin-1": "... × é \\u65e5 \\ud800".encode("latin-1"),
+        "utf-8": "… × é 日 \\ud800".encode(),
+    }
+    assert stream.buffer.getvalue() == expected[encoding] + b"\n"  # type: ignore[attr-defined]
+
+
+def test_a_failure_to_write_is_said_and_the_rest_is_done(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    failures, done = Failures(), []
+    with failures.noted():
+        raise OSError(28, "No space left on device", "out.csv")
+    with failures.noted():
+        raise DataError("`data` must be written.")
+    with failures.noted():
+        done.append(1)
+    assert done == [1]
+    assert capsys.readouterr().err == (
+        "error: something can't be read or written ('out.csv'): No space left on device.\n"
+        "error: `SURVEY` must be written.\n"
+    )
+    with pytest.raises(typer.Exit) as ended:
+        failures.end()
+    assert ended.value.exit_code == 1
+
+
+def test_without_a_failure_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    failures = Failures()
+    with failures.noted():
+        pass
+    failures.end()
+    assert capsys.readouterr().err == ""
+
+
+def test_error_of_the_system_ends_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as ended, one_line_each():
+        raise OSError(5, "Input/output error", "a\nb")
+    assert ended.value.exit_code == 1
+    said = capsys.readouterr().err
+    assert said == ("error: something can't be read or written ('a\\nb'): Input/output error.\n")

@@ -11,17 +11,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from mrp.design import Design
 from mrp.errors import DataError, FitError, RequestError, listing
 from mrp.fit import Fit
-from mrp.levels import LevelParameters, level_parameters
-from mrp.model.families import FAMILIES, FamilyName
+from mrp.levels import level_parameters
 from mrp.model.model import Model
 from mrp.recovery.estimands import (
     LOG_LIKELIHOOD,
@@ -33,11 +30,9 @@ from mrp.recovery.estimands import (
 )
 from mrp.recovery.refits import Request
 from mrp.recovery.surveys import FakeSurvey, FakeSurveys, Seeds, of_one_draw, seeds_of
+from mrp.rehearsal import made_up
 from mrp.results.estimates import Estimates
-from mrp.testing import fake_draws
 
-SPREAD = 0.01
-"""Standard deviation of made-up effects: small beside intercepts of one, large beside rounding."""
 TIMES = 100
 """How many equal draws must give equal numbers."""
 SAME = 1e-8
@@ -105,21 +100,6 @@ def _first(fakes: FakeSurveys) -> FakeSurvey:
         f"`source` must have parameters that outcomes can be drawn from, got none in "
         f"{len(fakes)} surveys; the last one said: {impossible} Narrow the priors."
     ) from impossible
-
-
-def made_up(design: Design, family: str, by_level: LevelParameters) -> xr.Dataset:
-    """Two draws with the names and shapes of a model's parameters.
-
-    Intercepts are about one and effects about zero, so that no mean is impossible under any link,
-    and none is certain.
-    """
-    draws = fake_draws(design, chains=1, draws=2, scale=SPREAD, by_level=by_level)
-    if "Intercept" in draws:
-        draws["Intercept"] = draws["Intercept"] + 1.0
-    auxiliary = FAMILIES[cast(FamilyName, family)].auxiliary
-    if auxiliary:
-        draws[auxiliary] = xr.DataArray(np.ones((1, 2)), dims=("chain", "draw"))
-    return draws
 
 
 def names(request: Request, tried: Trial) -> Names:
