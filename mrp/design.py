@@ -72,6 +72,10 @@ class Categorical:
         if isinstance(values.dtype, pd.CategoricalDtype):
             of_category = levels.get_indexer(values.cat.categories)
             return np.append(of_category, UNSEEN)[values.cat.codes].astype(np.int32)
+        if isinstance(values.dtype, pd.StringDtype):  # as few objects as there are levels
+            code, distinct = pd.factorize(values)
+            of_text = levels.get_indexer(pd.Index(distinct, dtype=object if booleans else None))
+            return np.append(of_text, UNSEEN)[code].astype(np.int32)
         wanted = pd.Index(levels_as_written(values), dtype=object if booleans else None)
         return levels.get_indexer(wanted).astype(np.int32)
 

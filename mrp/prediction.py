@@ -333,9 +333,16 @@ def _blas() -> ThreadpoolController:
 def values_of(quantity: RowDraws) -> Floats:
     """All values (rows, draws) of a quantity, with no more than a chunk beside them."""
     result = np.empty((quantity.n, quantity.size))
+    order = np.argsort(np.arange(quantity.n) % period_of(quantity), kind="stable")
     for chunk in chunks(quantity.n, quantity.size):
-        result[chunk] = quantity.values(np.arange(chunk.start, chunk.stop))
+        result[order[chunk]] = quantity.values(order[chunk])
     return result
+
+
+def period_of(quantity: RowDraws) -> int:
+    """How far rows are apart that are best made together; the number of rows where none are."""
+    period: int = getattr(quantity, "period", quantity.n)
+    return period
 
 
 # --- averages -------------------------------------------------------------------------------------

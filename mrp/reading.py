@@ -26,9 +26,10 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from mrp.design import Categorical, Design
-from mrp.errors import DataError, FrameWarning, listing, warn
+from mrp.errors import DataError, FrameWarning, RequestError, listing, warn
 from mrp.files import check_source
 from mrp.frames import as_pandas
+from mrp.memory import LARGE, check_fits
 
 Kind = Literal["number", "boolean", "text", "nothing", "other"]
 
@@ -54,6 +55,8 @@ MARKS = frozenset((
 """What programs write for a missing value, blanks included, or for what is no number."""
 SEPARATORS = ";\t|"
 """What stands between the columns of files that are called CSV but have no commas."""
+WORKING = 3
+"""Times its size that a table takes while its columns are read, coded and grouped."""
 SHOWN_CHARACTERS = 60
 """How much of a row a message shows."""
 
@@ -92,31 +95,49 @@ def read_tables(
         a column that is asked for.
     """
     files = [_File(argument, *_read(path, argument, missing)) for argument, path in paths.items()]
+    agreed = {file.argument: _agreed(file, files, asked, missing, settled) for file in files}
+    del files  # what is converted is not to be there twice
     tables = {}
-    for file in files:
-        table = file.table
-        for name in [] if file.typed else table.column_names:
-            column, others = file.columns[name], []
-            if name in asked[file.argument]:
-                others = [
-                    other.columns[name]
-                    for other in files
-                    if other is not file and name in asked[other.argument]
-                    if name in other.columns
-                ]
-                if name not in settled:
-                    _check_words(column, others)
-            same = [column, *others] if file is files[0] else [*others, column]
-            kind = _common_kind(same)
-            for other in others if kind == "text" else []:
-                _check_spelling(other, column)
-            values = _without(column.of_kind(kind), _of_column(missing, name))
-            table = table.set_column(table.column_names.index(name), name, values)
+    for argument in paths:
+        table, wanted = agreed.pop(argument), set(asked[argument]) - set(settled)
         if b"pandas" in (table.schema.metadata or {}):
-            _check_categories(table.schema, file.argument, set(asked[file.argument]) - set(settled))
-            table = table.to_pandas()  # its levels keep their order, ordered or not
-        tables[file.argument] = as_pandas(table, file.argument)
+            _check_categories(table.schema, argument, wanted)
+            table = table.to_pandas(
+                self_destruct=True
+            )  # its levels keep their order, ordered or not
+        tables[argument] = as_pandas(table, argument)
+        del table
+        pa.default_memory_pool().release_unused()
     return tables
+
+
+def _agreed(
+    file: _File,
+    files: Sequence[_File],
+    asked: Mapping[str, Collection[str]],
+    missing: Sequence[str],
+    settled: Collection[str],
+) -> Any:
+    """A file's pyarrow table, with the types that its columns have in all files."""
+    table = file.table
+    for name in [] if file.typed else table.column_names:
+        column, others = file.columns[name], []
+        if name in asked[file.argument]:
+            others = [
+                other.columns[name]
+                for other in files
+                if other is not file and name in asked[other.argument]
+                if name in other.columns
+            ]
+            if name not in settled:
+                _check_words(column, others)
+        same = [column, *others] if file is files[0] else [*others, column]
+        kind = _common_kind(same)
+        for other in others if kind == "text" else []:
+            _check_spelling(other, column)
+        values = _without(column.of_kind(kind), _of_column(missing, name))
+        table = table.set_column(table.column_names.index(name), name, values)
+    return table
 
 
 def _check_categories(schema: pa.Schema, argument: str, asked: Collection[str]) -> None:
@@ -170,8 +191,9 @@ def _read(path: Path, argument: str, missing: Sequence[str]) -> tuple[Any, bool]
     extension = check_source(path, argument)
     typed = extension == ".parquet"
     try:
+        _check_size(path, argument, typed=typed)
         table = pa.parquet.read_table(path) if typed else _csv(path.read_bytes(), argument)
-    except DataError:
+    except (DataError, RequestError):
         raise
     except (ValueError, OSError, csv.Error) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
@@ -186,6 +208,21 @@ def _read(path: Path, argument: str, missing: Sequence[str]) -> tuple[Any, bool]
     columns = [_without(column, _of_column(missing, name)) for column, name in named]
     names = table.column_names
     return pa.table(columns, names=names).replace_schema_metadata(table.schema.metadata), typed
+
+
+def _check_size(path: Path, argument: str, *, typed: bool) -> None:
+    """Raise if a file is more than the memory holds as a table, by the sizes that it declares."""
+    needed, what = WORKING * path.stat().st_size, "a table of text"
+    if typed:
+        declared = pa.parquet.read_metadata(path)
+        groups = [declared.row_group(k) for k in range(declared.num_row_groups)]
+        stored = sum(group.total_byte_size for group in groups)
+        # numbers and codes take 8 bytes in pandas, and a text 8 beside itself
+        needed = WORKING * max(8 * declared.num_rows * declared.num_columns, stored)
+        what = f"{declared.num_rows:,} rows of {declared.num_columns:,} columns"
+    if needed > LARGE:
+        step = "Add up cells that are equal, and leave out columns that are not needed."
+        check_fits(needed, what, argument, step)
 
 
 def _csv(data: bytes, argument: str) -> Any:

@@ -26,7 +26,7 @@ from mrp.design import Categorical, DesignRows
 from mrp.errors import FrameWarning, listing, warn
 
 Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
+Codes = NDArray[np.integer]
 
 AGREE = 1e-3
 """Relative difference up to which totals count as the same."""
@@ -124,7 +124,7 @@ class _Areas:
         with np.errstate(over="ignore"):
             totals = np.bincount(codes, weights=given.weights)[there]
         if not there.all():
-            codes = (np.cumsum(there) - 1)[codes]
+            codes = (np.cumsum(there) - 1)[codes].astype(codes.dtype)
         return cls(names, codes, totals, cells[there], factor)
 
     @property
@@ -223,15 +223,17 @@ def _areas(
 ) -> Iterator[_Areas]:
     """Columns that may make areas: those of the formula first, then names before numbers."""
     codes, factors = _known_codes(rows)
+    some = slice(None) if len(used) == len(frame) else used  # a slice makes no copies
     numbers = {n for n in frame.columns if pd.api.types.is_numeric_dtype(frame[n].dtype)}
     others = sorted((n for n in frame.columns if n != wts), key=lambda name: name in numbers)
     for name in dict.fromkeys([*(name for name in factors if name in frame.columns), *others]):
         if name in codes:
-            of_cell = codes[name][used].astype(np.int64)
+            of_cell = codes[name][some]
         elif _may_be_area(frame[name]):
-            of_cell = pd.factorize(frame[name].iloc[used], use_na_sentinel=False)[0]
+            of_cell = pd.factorize(frame[name].iloc[some], use_na_sentinel=False)[0]
         else:
             continue
+        of_cell = of_cell.astype(np.int32)  # those of all columns are there together
         areas = _Areas.of((name,), of_cell, given, factor=name in factors)
         several = 1 < len(areas.totals) <= len(used) / (1 if areas.factor else 2)
         if several and np.isfinite(areas.totals).all():
@@ -278,7 +280,8 @@ def _pairs(found: Sequence[_Areas], given: _Given) -> Iterator[tuple[_Areas, _Ar
 
 
 def _crossed(one: _Areas, other: _Areas, given: _Given) -> _Areas:
-    codes = pd.factorize(one.codes * len(other.totals) + other.codes)[0]
+    of_both = one.codes.astype(np.int64) * len(other.totals) + other.codes
+    codes = pd.factorize(of_both)[0]
     return _Areas.of((*one.names, *other.names), codes, given, factor=False)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mrp.errors import RequestError
 from mrp.estimands.contrasts import Formula, SlopeFormula
-from mrp.prediction import RowDraws
+from mrp.prediction import RowDraws, period_of
 from mrp.returned import check_defined, numbers
 
 Floats = NDArray[np.float64]
@@ -134,6 +134,11 @@ class ByLevel:
         return self.quantity.size // self.levels
 
     @property
+    def period(self) -> int:
+        """How far the levels of a row are apart, which are best made together."""
+        return self.quantity.n
+
+    @property
     def keys(self) -> Keys:
         """Every row is its own."""
         return [np.arange(self.n)]
@@ -231,6 +236,11 @@ class Transformed:
     def size(self) -> int:
         """Number of draws."""
         return self.quantity.size
+
+    @property
+    def period(self) -> int:
+        """As of the quantity."""
+        return period_of(self.quantity)
 
     @property
     def keys(self) -> Keys:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mrp.arguments import explained
 from mrp.errors import RequestError, unknown
 from mrp.memory import SHARE, available, check_fits
-from mrp.prediction import RowDraws, chunks, in_blocks, values_of
+from mrp.prediction import RowDraws, chunks, in_blocks, period_of, values_of
 from mrp.results import layouts
 from mrp.results.events import Event, comparison, region, shares
 from mrp.results.intervals import DEFAULT, Center, IntervalKind, Probabilities, Summary
@@ -245,8 +245,10 @@ class Estimates:
         `reduce` takes draws (rows, draws), which it may overwrite, and returns (rows, columns).
         """
         result = np.empty((len(rows), len(columns)))
+        order = np.argsort(rows % period_of(self.source), kind="stable")
         for chunk in chunks(len(rows), self.source.size):
-            result[chunk] = _in_parallel(reduce, self.source.values(rows[chunk]), len(columns))
+            values = self.source.values(rows[order[chunk]])
+            result[order[chunk]] = _in_parallel(reduce, values, len(columns))
         return dict(zip(columns, result.T, strict=True))
 
     def get_draws(self, shape: Shape = "long", *, backend: Backend = "pandas") -> Any:
