@@ -39,8 +39,10 @@ def write(fit: Fit, path: object, *, include_survey: bool) -> Path:
             f"{str(target / 'fit.nc')!r}."
         )
     check_target(target, "path", FitError)
-    content = as_netcdf(fit, include_survey=include_survey)
-    with complete(target, "path", FitError) as file:
+    with (
+        as_netcdf(fit, include_survey=include_survey) as content,
+        complete(target, "path", FitError) as file,
+    ):
         file.write(content)
         file.write(footer(content))
     return target

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import mrp
 from mrp.cli import app
+from mrp.model import sampling
 from tests.reliability.cases import Case, Ended, Place, fake
 
 INFO = {"seconds": 1.0, "divergences": 0, "rhat": 1.0, "rhat_at": "x", "draws": 20}
@@ -50,7 +51,9 @@ def _shell(
         }
         with (
             _inside(at.folder),
-            mock.patch.object(mrp.Model, "sample", _made_up if samples else _never),
+            mock.patch.object(mrp.Model, "sample", _made_up)
+            if samples
+            else mock.patch.object(sampling, "run_kernel", _never),
         ):
             prepare(at)
             arguments = ["poststratify", options.pop("survey"), options.pop("frame")]

@@ -219,7 +219,7 @@ CASES = [
         ),
         (
             "an unused column with half a surrogate pair",
-            lambda at: _saved_and_loaded(at, "odd", "\udcff"),
+            lambda at: _saved_and_loaded(at, "odd", pd.Series(["\udcff"] * 80, dtype=object)),
             FrameWarning,
         ),
         (
