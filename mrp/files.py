@@ -110,8 +110,19 @@ def check_targets(targets: Mapping[str, Path | None], *, sources: Sequence[Path]
         taken[target] = f"is `{argument}`"
 
 
-def check_target(path: Path, argument: str, raises: type[MRPError] = RequestError) -> Path:
+def check_target(
+    path: Path, argument: str, raises: type[MRPError] = RequestError, *, example: str | None = None
+) -> Path:
     """Raise unless a file can be written there: a new one, or in place of another file.
+
+    Parameters
+    ----------
+    path, argument
+        What may be written, and what messages call it.
+    raises
+        The type of error.
+    example
+        A name that a file in a folder could have.
 
     Returns
     -------
@@ -128,7 +139,8 @@ def check_target(path: Path, argument: str, raises: type[MRPError] = RequestErro
     except (OSError, ValueError) as error:
         raise raises(_not_written(path, argument, error, is_there=False)) from error
     if there is not None and stat.S_ISDIR(there.st_mode):
-        raise raises(f"`{argument}` must name a file, got the folder {str(path)!r}.")
+        step = "" if example is None else f" Add a name: {str(path / example)!r}."
+        raise raises(f"`{argument}` must name a file, got the folder {str(path)!r}.{step}")
     if there is not None and not stat.S_ISREG(there.st_mode):
         raise raises(
             f"`{argument}` must name a file, got {str(path)!r}, which is {_kind(there.st_mode)}. "

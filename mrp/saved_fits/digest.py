@@ -28,15 +28,15 @@ def state_of(file: BinaryIO) -> State:
     size = file.seek(0, 2)
     end = max(size - LENGTH, 0)
     digest, marked = hashlib.sha256(), False
-    last = b""
+    seen = b""  # so much that a mark across two blocks is found
     for block in _blocks(file, end):
         digest.update(block)
-        marked = marked or MARK in last[-len(MARK) :] + block
-        last = block
+        marked = marked or MARK in seen + block
+        seen = (seen + block)[-len(MARK) :]
     tail = file.read(LENGTH)
     if tail == MARK + digest.digest():
         return "whole"
-    return "damaged" if marked or MARK in last[-len(MARK) :] + tail else "without digest"
+    return "damaged" if marked or MARK in seen + tail else "without digest"
 
 
 def _blocks(file: BinaryIO, end: int) -> Iterator[bytes]:

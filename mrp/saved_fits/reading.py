@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -157,9 +158,24 @@ def _read(file: BinaryIO) -> tuple[Fit, int]:
         raise Refused("it has no description of a fit")
     content = content_of(dataset.attrs["fit"])
     groups = {name: node for name, node in tree.children.items() if name != "mrp"}
-    fit = _made(content, dataset, groups, most=size // 8)
-    _check_draws(fit)
+    draws = next(
+        (groups[name].to_dataset() for name in ("posterior", "prior") if name in groups), None
+    )
+    if draws is None:
+        raise Refused(f"it has no draws, but the groups {listing(groups)}")
+    fit = _made(content, dataset, groups, most=_most_coefficients(draws))
+    by_level = level_parameters(fit.family, fit.outcome, fit.levels)
+    coefficients.check(fit.design, fit.parameters, by_level)
     return fit, content.format
+
+
+def _most_coefficients(draws: xr.Dataset) -> int:
+    """How many coefficients the largest variable has."""
+    sizes = [
+        [size for dim, size in array.sizes.items() if dim not in ("chain", "draw")]
+        for array in draws.data_vars.values()
+    ]
+    return max(map(math.prod, sizes), default=0)
 
 
 def _made(
@@ -259,11 +275,3 @@ def _check_outcome_named(design: Design, outcome: str) -> None:
     part = describe(design.formula).outcome
     if part is None or variable_name(part.name) != outcome:
         raise Refused(f"its outcome {outcome!r} is not that of its formula")
-
-
-def _check_draws(fit: Fit) -> None:
-    """Raise unless the draws are of the design: variables, dims, labels, finite numbers."""
-    if not {"posterior", "prior"} & set(fit.draws.children):
-        raise Refused(f"it has no draws, but the groups {listing(fit.draws.children)}")
-    by_level = level_parameters(fit.family, fit.outcome, fit.levels)
-    coefficients.check(fit.design, fit.parameters, by_level)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -33,22 +34,15 @@ def write(fit: Fit, path: object, *, include_survey: bool) -> Path:
             f"A fit can be saved only if its formula calls known functions, got "
             f"{listing(own)} from `namespace`. Compute those columns in the survey instead."
         )
-    if target.is_dir():
-        raise FitError(
-            f"`path` must name a file, got the folder {str(target)!r}. Add a name: "
-            f"{str(target / 'fit.nc')!r}."
-        )
-    check_target(target, "path", FitError)
-    with (
-        as_netcdf(fit, include_survey=include_survey) as content,
-        complete(target, "path", FitError) as file,
-    ):
+    check_target(target, "path", FitError, example="fit.nc")
+    netcdf = as_netcdf(fit, include_survey=include_survey)
+    with netcdf.getbuffer() as content, complete(target, "path", FitError) as file:
         file.write(content)
         file.write(footer(content))
     return target
 
 
-def as_netcdf(fit: Fit, *, include_survey: bool) -> memoryview:
+def as_netcdf(fit: Fit, *, include_survey: bool) -> io.BytesIO:
     """The bytes of a fit, without their hash.
 
     Raises
@@ -64,9 +58,9 @@ def as_netcdf(fit: Fit, *, include_survey: bool) -> memoryview:
     )
     tree = fit.draws.copy()
     tree["mrp"] = xr.DataTree(_as_dataset(fit, include_survey))
-    content = tree.to_netcdf(engine="h5netcdf")
-    assert isinstance(content, memoryview)
-    return content
+    netcdf = io.BytesIO()
+    tree.to_netcdf(netcdf, engine="h5netcdf")
+    return netcdf
 
 
 def _as_dataset(fit: Fit, include_survey: bool) -> xr.Dataset:

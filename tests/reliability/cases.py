@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -111,7 +112,7 @@ class Outcome:
     returned: object = None
 
     def said(self, folder: Path) -> str:
-        """What comes, as the table has it; a folder of the moment is called FOLDER."""
+        """What comes, as the table has it; without what is of the moment."""
         message = self.error or next(iter(self.warned), None)
         if isinstance(self.returned, Ended):
             text = str(self.returned)
@@ -119,6 +120,7 @@ class Outcome:
             text = f"right: {self.returned if isinstance(self.returned, str) else 'what is asked'}"
         else:
             text = f"`{type(message).__name__}`: {' '.join(str(message).split())}"
+        text = re.sub(r"of [\d,.]+ GiB free", "of … GiB free", text)
         return shortened(text.replace(str(folder), "FOLDER"))
 
 
