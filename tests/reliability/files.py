@@ -293,7 +293,7 @@ CASES = [
         ("to a folder that is not there", _saves(lambda f: f / "gone" / "fit.nc"), FitError),
         ("to a link to a place that is not there", _saves(_linked_to("/gone/fit.nc")), FitError),
         ("to a link to itself", _saves(_linked_to("link.nc")), FitError),
-        ("under a name of 300 characters", _saves(lambda _: Path("a" * 300)), RequestError),
+        ("under a name of 300 characters", _saves(lambda _: Path("a" * 300)), FitError),
         ("under a name with NUL", _saves(lambda f: f / "a\0.nc"), FitError),
         ("under a number", _saves(lambda _: 5), FitError),  # type: ignore[arg-type, return-value]
         ("to a disk that is full", _saves(lambda f: f / "fit.nc", disk=_full_disk), FitError),
