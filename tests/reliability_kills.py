@@ -33,6 +33,8 @@ HERE.set_forkserver_preload([__name__])
 """Children are forked from a process that has loaded everything and runs no threads yet."""
 GONE = 60
 """Seconds in which processes must have ended; they take about one."""
+WAIT = 2.0
+"""Seconds in which a file to be killed in is waited for."""
 PATIENCE = 120
 """Seconds in which a child must have begun."""
 TINY = {"draws": 20, "tune": 20, "chains": 1, "progress": False}
@@ -199,6 +201,7 @@ PLACES = {
 }
 BY_WORKERS = Place(_recovery_by_workers, _before_recovery, _after_recovery, 12.0)
 """Recovery in worker processes, which take some seconds to begin."""
+HALF = "in the middle of a file"
 EACH = 10
 """One in so many recoveries is by workers."""
 
@@ -214,19 +217,19 @@ def run(count: int, seed: int) -> dict[str, int]:
     count
         Of kills, in all places together.
     seed
-        Makes the times of the kills; when the process is at what then is up to the machine.
+        Makes the times of the kills; what the process is at then is up to the machine. Each second
+        kill waits, from then on, for the next file that is begun.
 
     Returns
     -------
-    Kills by place; and how many of them left a file that was being written, or only a part of what
-    was to be done.
+    Kills by place; and how many of them left a part of a file, which the next start removed.
 
     Raises
     ------
     AssertionError
         A file is neither the old nor the new one, or something is left.
     """
-    kills: dict[str, int] = {}
+    kills = {**dict.fromkeys(PLACES, 0), HALF: 0}
     for name, place in PLACES.items():
         rng = np.random.default_rng((seed, *name.encode()))
         with tempfile.TemporaryDirectory() as folder:
@@ -234,20 +237,22 @@ def run(count: int, seed: int) -> dict[str, int]:
             for number in range(count // len(PLACES)):
                 own = BY_WORKERS if name == "recovery" and number % EACH == EACH - 1 else place
                 seconds = float(rng.uniform(0, own.seconds))
+                in_file = number % 2 == 1 and name != "sampling"
                 try:
-                    half_done = _killed(own, Path(folder), seconds)
+                    half_done = _killed(own, Path(folder), seconds, in_file=in_file)
                 except Exception as error:
                     error.add_note(f"{name}, kill {number} after {seconds:.3f} s, seed {seed}")
                     raise
-                kills[name] = kills.get(name, 0) + 1
-                kills["in the middle of a file"] = (
-                    kills.get("in the middle of a file", 0) + half_done
-                )
+                kills[name] += 1
+                kills[HALF] += half_done
     return kills
 
 
-def _killed(place: Place, folder: Path, seconds: float) -> bool:
-    """Kill one process and check what it leaves; whether it left a file that it was writing."""
+def _killed(place: Place, folder: Path, seconds: float, *, in_file: bool) -> bool:
+    """Kill one process and check what it leaves; whether it left a file that it was writing.
+
+    Where it is to be killed while it writes one, the next file that it begins is waited for.
+    """
     here, there = HERE.Pipe()
     child = HERE.Process(target=_child, args=(place.works, folder, there))
     child.start()
@@ -255,6 +260,8 @@ def _killed(place: Place, folder: Path, seconds: float) -> bool:
     assert here.poll(PATIENCE), "the process did not begin"
     assert here.recv() == "ready"
     time.sleep(seconds)
+    if in_file:
+        _wait_for_part(folder)
     assert child.is_alive(), "the process ended by itself"
     processes = _descendants(child.pid)
     child.kill()
@@ -264,6 +271,13 @@ def _killed(place: Place, folder: Path, seconds: float) -> bool:
     half_done = any(folder.rglob("*.part"))
     place.after(folder)
     return half_done
+
+
+def _wait_for_part(folder: Path) -> None:
+    """Return as soon as a file is being written, or after some seconds if none is."""
+    until = time.monotonic() + WAIT
+    while time.monotonic() < until and not any(folder.rglob("*.part")):
+        pass
 
 
 def _child(

@@ -415,11 +415,11 @@ class Model:
         Parameters
         ----------
         draws, tune
-            Draws kept and discarded per chain.
+            Draws kept and discarded per chain, 1 or more. What the memory can't hold is refused.
         chains
-            Number of chains, run in parallel where there are cores.
+            Number of chains, at most 1,000, run in parallel where there are cores.
         seed
-            Makes the run repeatable on the same machine and versions.
+            Whole number below 2**128; makes the run repeatable on the same machine and versions.
         target_accept
             Target acceptance rate of the step size adaptation.
         engine

@@ -153,7 +153,11 @@ def test_what_is_no_table_is_refused():
     ("options", "message"),
     [
         ({"draws": 0}, "`draws` must be a whole number, 1 or more, got 0."),
-        ({"tune": -1}, "`tune` must be a whole number, 0 or more, got -1."),
+        (
+            {"tune": -1},
+            "`tune` must be a whole number, 1 or more, got -1. The sampler can't do without. "
+            "Usual: 1000.",
+        ),
         ({"chains": 1.5}, "`chains` must be a whole number, 1 or more, got 1.5."),
         (
             {"target_accept": 2},
