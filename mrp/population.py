@@ -22,6 +22,7 @@ import pandas as pd
 from mrp.arguments import explained
 from mrp.datasets import AGE, EDUCATION
 from mrp.errors import RequestError
+from mrp.memory import LARGE, check_fits
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -38,6 +39,8 @@ SIZES: Mapping[str, int] = MappingProxyType({
 """Respondents of each state in the CES sample of 3,000."""
 # fmt: on
 
+ROW_BYTES = 400
+"""What a respondent takes while the survey is made."""
 INTERCEPT = -0.2577928
 AGE_EFFECTS = (0.0, 0.0192253, -0.7821669, -0.9662776, -1.1645794, -1.3740248)
 EDUCATION_EFFECTS = (0.0, 0.0890342, 0.4157259, 0.1891399, 0.6204406, 0.9882507)
@@ -144,6 +147,11 @@ def simulate_survey(
     """
     _check_whole("seed", seed, at_least=0)
     _check_whole("scale", scale, at_least=1)
+    respondents = sum(SIZES.values()) * scale
+    if respondents * ROW_BYTES > LARGE:
+        check_fits(
+            respondents * ROW_BYTES, f"{respondents:,} respondents", "scale", "Usual: 1 to 100."
+        )
     _check_number("state_sd", state_sd, 0.0, math.inf)
     _check_number("slope_sd", slope_sd, 0.0, math.inf)
     _check_number("correlation", correlation, -1.0, 1.0)
