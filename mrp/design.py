@@ -177,7 +177,20 @@ class Term:
     """What its dim is named after, where a term of its name has other levels in another bracket."""
 
     def columns(self, values: Mapping[str, Array], n: int) -> NDArray[np.float64]:
-        """Columns (n, width) of the design matrix; the first component varies slowest."""
+        """Columns (n, width) of the design matrix; the first component varies slowest.
+
+        Raises
+        ------
+        RequestError
+            They are too many for the memory.
+        """
+        if 8 * n * self.width > LARGE:
+            check_fits(
+                2 * 8 * n * self.width,  # beside others, when they are put together
+                f"{self.width:,} columns of {self.name!r} for {n:,} different rows",
+                "formula",
+                "Write a term of thousands of levels as groups: `(1 | g)`.",
+            )
         result = np.ones((n, 1))
         for coding in self.codings:
             columns = coding.columns(values[coding.component])
@@ -420,21 +433,8 @@ class DesignRows:
         """Population-level columns (n, p), intercept included, in the design's order of terms.
 
         All terms, or some of them.
-
-        Raises
-        ------
-        RequestError
-            They are too many for the memory.
         """
         terms = self.design.terms if terms is None else terms
-        width = sum(term.width for term in terms)
-        if 8 * self.n * width > LARGE:
-            check_fits(
-                2 * 8 * self.n * width,  # also while they are put together
-                f"{width:,} columns for {self.n:,} different rows",
-                "formula",
-                "Make a term of thousands of levels group-specific: `(1 | g)`.",
-            )
         columns = [term.columns(self.values, self.n) for term in terms]
         return np.hstack(columns) if columns else np.zeros((self.n, 0))
 

@@ -30,6 +30,7 @@ from mrp.coefficients import (
 from mrp.design import Block, Design, Term
 from mrp.errors import FitError, RequestError, listing, unknown
 from mrp.levels import KINDS, THRESHOLD, level_parameters, threshold_names
+from mrp.memory import LARGE, check_fits
 from mrp.results.estimates import RESULTS, Estimates, Made, estimates
 
 if TYPE_CHECKING:
@@ -75,11 +76,26 @@ def ranef(fit: Fit, factor: str | None = None, *, kind: Kind = "effects") -> Est
     if kind not in get_args(Kind):
         raise RequestError(unknown("kind", "say what to list", kind, get_args(Kind)))
     factors = _factors(fit.design, factor)
+    _check_memory(fit, factors)
     found = _stacked([_of_factor(fit, name) for name in factors])
     quantity = "group-specific effect"
     if kind == "coefficients":
         found, quantity = _with_population(found, fit), "coefficient of a group"
     return _estimates(fit, found, quantity, "ranef")
+
+
+def _check_memory(fit: Fit, factors: Sequence[str]) -> None:
+    """Raise if the effects of all groups, while they are put in order, are more than the memory."""
+    design, columns = fit.design, fit.coefficients.columns
+    own = [block for block in design.blocks if block.factor in factors]
+    effects = sum(block.width * len(design.factors[block.factor].groups) for block in own)
+    if 8 * effects * columns > LARGE:
+        check_fits(
+            3 * 8 * effects * columns,
+            f"{effects:,} effects of groups in {fit.coefficients.size:,} draws",
+            "factor",
+            "Ask for the estimates that you need with `predictions` or `poststratify`.",
+        )
 
 
 def varcorr(fit: Fit) -> Estimates:
@@ -109,6 +125,8 @@ def _estimates(fit: Fit, rows: Rows, quantity: str, verb: str) -> Estimates:
 
 
 def _stacked(parts: Sequence[Rows]) -> Rows:
+    if len(parts) == 1:
+        return parts[0]
     labels = pd.concat([part.labels for part in parts], ignore_index=True)
     return Rows(labels, np.concatenate([part.draws for part in parts]))
 
@@ -159,6 +177,8 @@ def _of_factor(fit: Fit, factor: str) -> Rows:
     ])  # fmt: skip
     position = pd.Index(groups).get_indexer(pd.Index(found.labels["group"]))
     order = np.argsort(position, stable=True)
+    if (np.diff(order) > 0).all():
+        return found
     return Rows(found.labels.iloc[order], found.draws[order])
 
 
@@ -193,9 +213,8 @@ def _with_population(effects: Rows, fit: Fit) -> Rows:
     index = pd.MultiIndex.from_frame(population.labels)
     position = index.get_indexer(pd.MultiIndex.from_frame(effects.labels[keys]))
     shared = position >= 0
-    draws = effects.draws.copy()
-    draws[shared] += population.draws[position[shared]]
-    return Rows(effects.labels, draws)
+    effects.draws[shared] += population.draws[position[shared]]
+    return effects
 
 
 # --- standard deviations and correlations ---------------------------------------------------------
@@ -332,7 +351,9 @@ def _rows(array: xr.DataArray, levels: Levels) -> Rows:
     values = array.transpose(*levels, *others, "chain", "draw").to_numpy()
     columns = {**levels, **{_column_of(dim): array[dim].values.tolist() for dim in others}}
     labels_of_rows = pd.DataFrame(list(itertools.product(*columns.values())), columns=[*columns])
-    return Rows(labels_of_rows, values.reshape(len(labels_of_rows), -1).astype(np.float64))
+    own = np.empty(values.shape)
+    own[...] = values
+    return Rows(labels_of_rows, own.reshape(len(labels_of_rows), -1))
 
 
 def _column_of(dim: str) -> str:

@@ -38,8 +38,13 @@ def check_fits(needed: int, what: str, argument: str, step: str) -> None:
     if needed > SHARE * free:
         raise RequestError(
             f"`{argument}` must ask for what the memory can hold, got {what}, which take "
-            f"{needed / 2**30:,.1f} GiB of {free / 2**30:,.1f} GiB free. {step}"
+            f"{_gib(needed)} GiB of {_gib(free)} GiB free. {step}"
         )
+
+
+def _gib(count: int) -> str:
+    """Bytes in GiB, for a message; what is beyond any number is only said to be."""
+    return f"{count / 2**30:,.1f}" if count < 2**80 else "over 10**15"
 
 
 def available() -> int:

@@ -15,6 +15,7 @@ from mrp.estimands.context import By, Context, check_by, context
 from mrp.fit import Fit, check_fit
 from mrp.frames import Weights
 from mrp.likelihood import observed_of
+from mrp.memory import LARGE, check_fits
 from mrp.model.outcome import Outcome
 from mrp.prediction import RowDraws, blocks
 from mrp.predictive import expected_counts
@@ -157,6 +158,13 @@ def _sums(outcome: Outcome) -> Floats:
 def _averages(asked: Context, outcome: Outcome, codes: NDArray[np.int64], groups: int) -> Floats:
     """Average of the groups' made-up answers (groups, draws); with levels, of each in turn."""
     prediction, sample = asked.predict(), _sampler(asked.fit)
+    if 8 * groups * prediction.size > LARGE:
+        check_fits(
+            3 * 8 * groups * prediction.size,
+            f"{groups:,} groups in {prediction.size:,} draws",
+            "by",
+            "Name columns with fewer values.",
+        )
     trials = _numbers(outcome)
     first, count = _cells(prediction, codes, asked.weights, trials)
     order = np.argsort(codes[first], kind="stable")

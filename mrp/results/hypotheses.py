@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mrp.errors import RequestError, listing, unknown, warn
+from mrp.memory import LARGE, check_fits
 from mrp.prediction import RowDraws
 from mrp.results.estimates import Estimates, Made, estimates
 from mrp.results.expressions import Expression, parse, unquoted
@@ -137,7 +138,12 @@ def _of_statements(of: Estimates, statements: Sequence[str]) -> Estimates:
                 f"`statement` must have a formula alone, got {text!r} in a list. "
                 f"Ask for each formula by itself."
             )
-    expressions = [parse(text, of.names) for text in statements]
+    needed = 8 * len(statements) * of.source.size
+    if needed > LARGE:
+        what = f"{len(statements):,} statements in {of.source.size:,} draws"
+        check_fits(2 * needed, what, "statement", "Ask for some of them at a time.")
+    names = of.names
+    expressions = [parse(text, names) for text in statements]
     values = np.array([_evaluated(of.source, each) for each in expressions])
     texts = [each.text for each in expressions]
     _check_finite(values, texts.__getitem__)
