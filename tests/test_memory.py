@@ -196,11 +196,6 @@ REFUSED = {
         "`by` must ask for what the memory can hold, got {values} groups in 40 draws, which "
         "take {}. Name columns with fewer values.",
     ),
-    "simulated people": (
-        lambda fit: mrp.simulate_survey(scale=2**40),
-        f"`scale` must ask for what the memory can hold, got {3000 * 2**40:,} respondents, which "
-        f"take {400 * 3000 * 2**10:,}.0 GiB of 0.0 GiB free. Usual: 1 to 100.",
-    ),
 }
 
 

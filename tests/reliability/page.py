@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.reliability import files, frames, processes, requests, surveys
 from tests.reliability.cases import Case, Outcome, Place, outcome_of
+from tests.reliability.elsewhere import FAULTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 RUNS = Path(__file__).with_name("runs.json")
@@ -51,6 +52,14 @@ def tables(rows: Iterable[tuple[Case, str]]) -> str:
     return "\n\n".join(parts)
 
 
+def elsewhere() -> str:
+    """The table of faults whose tests are elsewhere."""
+    lines = ["| what happens | what comes | test |", "|---|---|---|"]
+    for fault in FAULTS:
+        lines.append(f"| {_cell(fault.what)} | {_cell(fault.comes)} | `{fault.test}` |")
+    return "\n".join(lines)
+
+
 def runs() -> str:
     """The table of the long runs."""
     lines = ["| run | seed | tried | came to |", "|---|---|---|---|"]
@@ -82,4 +91,5 @@ def write() -> None:
             place = Place(Path(folder))
             rows.append((case, row(case, outcome_of(case, place), place)))
     text = filled(PAGE.read_text(encoding="utf-8"), "cases", tables(rows))
+    text = filled(text, "elsewhere", elsewhere())
     PAGE.write_text(filled(text, "runs", runs()), encoding="utf-8")

@@ -9,6 +9,7 @@ import pytest
 from mrp.errors import MRPError
 from tests.reliability import page
 from tests.reliability.cases import Case, Ended, Place, outcome_of
+from tests.reliability.elsewhere import FAULTS, Elsewhere
 
 LONGEST = 2000
 """Characters of the longest message."""
@@ -51,3 +52,14 @@ def test_page_has_the_cases_and_no_others() -> None:
 
 def test_page_has_the_last_long_runs() -> None:
     assert page.runs() in page.PAGE.read_text(encoding="utf-8")
+
+
+def test_page_has_the_faults_whose_tests_are_elsewhere() -> None:
+    assert page.elsewhere() in page.PAGE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.test.partition("::")[2])
+def test_what_the_page_names_is_tested(fault: Elsewhere) -> None:
+    file, _, name = fault.test.partition("::")
+    text = (page.PAGE.parents[1] / file).read_text(encoding="utf-8")
+    assert f"\ndef {name}(" in text
