@@ -155,7 +155,7 @@ def _read(file: BinaryIO) -> tuple[Fit, int]:
     check_closed(file)
     file.seek(0)
     with xr.open_datatree(cast(Any, file), engine="h5netcdf") as opened:
-        # group by group: the tree's own load() takes variables such as ".." for other groups
+        # group by group: the tree's own load() passes over variables that are named like a group
         groups = {name: node.to_dataset().load() for name, node in opened.children.items()}
     if "mrp" not in groups:
         raise Refused("it has no group 'mrp'")
