@@ -253,7 +253,7 @@ def _matched(
     for dim in dims:
         array = _aligned(array, name, dim, coords[dim])
     values: NDArray[Any] = array.transpose(*dims, "chain", "draw").to_numpy()
-    if not np.isfinite(values).all():
+    if values.size and not np.isfinite([values.min(), values.max()]).all():
         raise DataError(
             f"`draws` must be finite, got {int((~np.isfinite(values)).sum())} values in {name!r} "
             f"that are not. Remove those draws, or sample again."
@@ -284,8 +284,9 @@ def _aligned(array: xr.DataArray, name: str, dim: str, wanted: Sequence[Level]) 
             f"`draws` must have each label along {dim!r} in {name!r} once, got {listing(twice)} "
             f"more often. Select one of each."
         )
-    order = [positions[label] for label in labels]
-    return array if order == list(range(len(have))) else array.isel({dim: order})
+    if labels == have:
+        return array  # selecting would copy the draws
+    return array.isel({dim: [positions[label] for label in labels]})
 
 
 def with_new_groups(
