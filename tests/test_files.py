@@ -329,6 +329,17 @@ def test_files_of_others_are_not_swept(tmp_path: Path, monkeypatch: pytest.Monke
     assert _names() == sorted([*before, "out.csv"])
 
 
+def test_system_without_locks_writes_files_and_sweeps_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "fcntl", None)  # as on Windows
+    part = tmp_path / f".out.csv.mrp-{'0' * 16}.part"
+    part.touch()
+    path = write_table(pd.DataFrame({"x": [1]}), tmp_path / "out.csv")
+    assert path.read_text() == "x\n1\n"
+    assert sorted(tmp_path.iterdir()) == sorted([part, path])
+
+
 def _names() -> list[str]:
     return sorted(item.name for item in Path().iterdir())
 

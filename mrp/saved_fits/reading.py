@@ -146,24 +146,27 @@ def _opened(source: Path) -> Iterator[BinaryIO]:
 def _read(file: BinaryIO) -> tuple[Fit, int]:
     """The fit, and the number of its format."""
     size = file.seek(0, 2)
-    check_fits(2 * size, "a saved fit", "path", "Save fewer draws, or load it on a larger machine.")
+    check_fits(
+        5 * size // 4,  # and what is needed to check it
+        "a saved fit",
+        "path",
+        "Save fewer draws, or load it on a larger machine.",
+    )
     check_closed(file)
     file.seek(0)
     with xr.open_datatree(cast(Any, file), engine="h5netcdf") as opened:
-        tree = opened.load()
-    if "mrp" not in tree.children:
+        # group by group: the tree's own load() passes over variables that are named like a group
+        groups = {name: node.to_dataset().load() for name, node in opened.children.items()}
+    if "mrp" not in groups:
         raise Refused("it has no group 'mrp'")
-    dataset = tree["mrp"].to_dataset()
+    dataset = groups.pop("mrp")
     if not isinstance(dataset.attrs.get("fit"), str):
         raise Refused("it has no description of a fit")
     content = content_of(dataset.attrs["fit"])
-    groups = {name: node for name, node in tree.children.items() if name != "mrp"}
-    draws = next(
-        (groups[name].to_dataset() for name in ("posterior", "prior") if name in groups), None
-    )
-    if draws is None:
+    of_draws = [name for name in ("posterior", "prior") if name in groups]
+    if not of_draws:
         raise Refused(f"it has no draws, but the groups {listing(groups)}")
-    fit = _made(content, dataset, groups, most=_most_coefficients(draws))
+    fit = _made(content, dataset, groups, most=_most_coefficients(groups[of_draws[0]]))
     by_level = level_parameters(fit.family, fit.outcome, fit.levels)
     coefficients.check(fit.design, fit.parameters, by_level)
     return fit, content.format
@@ -181,7 +184,7 @@ def _most_coefficients(draws: xr.Dataset) -> int:
 def _made(
     content: Content | OldContent,
     dataset: xr.Dataset,
-    groups: Mapping[str, xr.DataTree],
+    groups: Mapping[str, xr.Dataset],
     most: int,
 ) -> Fit:
     """A fit of what a file says, which is checked piece by piece."""
@@ -210,7 +213,7 @@ def _made(
     if not isinstance(info, dict):
         raise Refused("it does not say how its draws were made")
     return Fit(
-        draws=xr.DataTree.from_dict({name: group.to_dataset() for name, group in groups.items()}),
+        draws=xr.DataTree.from_dict(dict(groups)),
         design=design,
         family=content.family,
         link=cast(Any, content.link),
