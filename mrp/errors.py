@@ -98,6 +98,24 @@ def is_whole(value: object, least: int = 0) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
+def is_text(value: object) -> bool:
+    r"""Whether a value can be written as UTF-8: anything can but halves of characters and bytes.
+
+    Examples
+    --------
+    >>> is_text("日本"), is_text("\ud800"), is_text(b"caf\xe9"), is_text(5)
+    (True, False, False, True)
+    """
+    try:
+        if isinstance(value, bytes):
+            value.decode()
+        elif isinstance(value, str) and not value.isascii():
+            value.encode()
+    except UnicodeError:
+        return False
+    return True
+
+
 def is_hashable(value: object) -> bool:
     """Whether a value can be looked up: a list can't, nor can what holds one.
 

@@ -18,7 +18,7 @@ from mrp.estimands.changes import Setting, Variables, levels_in, settings_of
 from mrp.estimands.grids import newdata_of, survey_of
 from mrp.estimands.quantities import ByLevel, LogOdds, Transformed, log_odds, split_levels
 from mrp.fit import Fit, check_fit
-from mrp.frames import Orders, Weights, as_pandas, grouping, in_rows, weights_of
+from mrp.frames import Orders, Weights, as_pandas, check_text, grouping, in_rows, weights_of
 from mrp.levels import probabilities
 from mrp.links import InverseLink, inverse
 from mrp.new_groups import Drawn, NewGroups, NewLevels, drawn_of, read, ways_of
@@ -290,6 +290,8 @@ def _table(fit: Fit, newdata: Any, argument: str) -> pd.DataFrame:
         data = as_pandas(newdata_of(fit, newdata), argument)
     else:
         data = as_pandas(newdata, argument)
+    if newdata is not None:
+        check_text(data, argument)
     if not len(data):
         raise RequestError(f"`{argument}` must have at least one row, got none. Check its filter.")
     return data
