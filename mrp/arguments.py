@@ -139,7 +139,9 @@ def _not_writable(bound: inspect.BoundArguments, error: Exception) -> str | None
     """What is wrong with a text that a system call, a table or a file refused, if one is."""
     if not isinstance(error, ValueError | OSError):
         return None
+    tables = []
     for name, value in _named(bound):
+        tables += [name] if hasattr(value, "shape") else []
         text = os.fspath(value) if isinstance(value, os.PathLike) else value
         if not isinstance(text, str):
             continue
@@ -148,6 +150,11 @@ def _not_writable(bound: inspect.BoundArguments, error: Exception) -> str | None
         is_path = "PathLike" in str(bound.signature.parameters[name].annotation)
         if is_path and ("\0" in text or len(os.fsencode(Path(text).name)) > LONGEST_NAME):
             return f"`{name}` must be a name that a file can have, got {written(text)}."
+    if isinstance(error, UnicodeEncodeError):
+        return (
+            f"`{[*tables, 'data'][0]}` must have text without halves of characters, got "
+            f"{written(error.object)}. Read the file in its encoding, or rename the level."
+        )
     return None
 
 

@@ -123,6 +123,24 @@ def counted(value: object) -> str:
     return text if "\n" not in text else type(value).__name__
 
 
+def is_text(value: object) -> bool:
+    r"""Whether a value can be written as UTF-8: anything can but halves of characters and bytes.
+
+    Examples
+    --------
+    >>> is_text("日本"), is_text("\ud800"), is_text(b"caf\xe9"), is_text(5)
+    (True, False, False, True)
+    """
+    try:
+        if isinstance(value, bytes):
+            value.decode()
+        elif isinstance(value, str) and not value.isascii():
+            value.encode()
+    except UnicodeError:
+        return False
+    return True
+
+
 def is_hashable(value: object) -> bool:
     """Whether a value can be looked up: a list can't, nor can what holds one.
 

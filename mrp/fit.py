@@ -23,7 +23,7 @@ from mrp import coefficients
 from mrp.arguments import explained
 from mrp.coefficients import Coefficients
 from mrp.design import Design, Level, Term, variable_name
-from mrp.errors import DataError, FitError, RequestError, listing
+from mrp.errors import DataError, FitError, RequestError, listing, said
 from mrp.levels import level_parameters
 from mrp.links import Link
 
@@ -506,7 +506,7 @@ class Fit:
         """Formula, family and number of draws."""
         sizes = self.parameters.sizes
         return (
-            f"Fit: {self.design.formula}\n"
+            f"Fit: {said(self.design.formula)}\n"
             f"family {self.family}, link {self.link}; {self.group} draws: "
             f"{sizes['chain']} chains x {sizes['draw']}"
         )

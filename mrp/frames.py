@@ -18,6 +18,7 @@ from mrp.errors import (
     FrameWarning,
     RequestError,
     is_hashable,
+    is_text,
     listing,
     lookalikes,
     paired,
@@ -214,6 +215,27 @@ def _check_column_names(names: pd.Index, argument: str) -> None:
             f"`{argument}` must have different column names, got {listing(twice)} twice. "
             f"Rename or drop one of each."
         )
+    for name in names:
+        if isinstance(name, str) and not is_text(name):
+            raise DataError(
+                f"`{argument}` must have column names without halves of characters, got "
+                f"{written(name)}. Rename the column."
+            )
+
+
+def check_text(table: pd.DataFrame, argument: str) -> None:
+    """Raise if a column has texts that are none: halves of characters, or bytes in no encoding.
+
+    Only columns of objects can have them.
+    """
+    for name, column in table.items():
+        values = column.array if column.dtype == object else ()
+        bad = next((value for value in values if not is_text(value)), None)
+        if bad is not None:
+            raise DataError(
+                f"`{argument}` must have text that can be written in UTF-8, got {written(bad)} in "
+                f"{name!r}. Read the file in its encoding, or rename the level."
+            )
 
 
 def weights_of(wts: Weights | None, data: pd.DataFrame, argument: str = "newdata") -> Floats:

@@ -6,6 +6,7 @@ The command line tries its whole run with them, and recovery every estimand.
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,10 +16,11 @@ import numpy as np
 import xarray as xr
 
 from mrp.design import Design
-from mrp.errors import RequestError
+from mrp.errors import FrameWarning, RequestError, listing, warn
 from mrp.fit import Fit
 from mrp.levels import LevelParameters
 from mrp.model.families import FAMILIES, FamilyName
+from mrp.reading import NUMBER
 from mrp.testing import fake_draws
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 SPREAD = 0.01
 """Standard deviation of made-up effects: small beside intercepts of one, large beside rounding."""
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What texts begin with that spreadsheets run, by the list of OWASP ("CSV Injection")."""
 STATISTICS = 20
 """Numbers that the sampler keeps of a draw besides the parameters, at the most."""
 
@@ -91,7 +95,14 @@ def check_written(table: pd.DataFrame, path: Path, argument: str) -> None:
     ------
     RequestError
         A column has what files of this kind can't hold; or there is no room for it.
+
+    Warns
+    -----
+    FrameWarning
+        A CSV file will have texts that a spreadsheet takes for formulas.
     """
+    if path.suffix.lower() == ".csv":
+        _warn_of_formulas(table, path, argument)
     buffer = io.BytesIO()
     try:
         if path.suffix.lower() == ".parquet":
@@ -104,6 +115,21 @@ def check_written(table: pd.DataFrame, path: Path, argument: str) -> None:
             f"Convert the column, or choose the other kind of file."
         ) from error
     _check_room(path, argument, buffer.tell())
+
+
+def _warn_of_formulas(table: pd.DataFrame, path: Path, argument: str) -> None:
+    """Warn of texts that a spreadsheet would run: they are written as they are."""
+    texts = [str(name) for name in table.columns]
+    for name in table.select_dtypes(exclude="number").columns:
+        texts += [text for text in table[name].unique() if isinstance(text, str)]
+    run = [text for text in texts if text.startswith(FORMULA) and not re.fullmatch(NUMBER, text)]
+    if run:
+        warn(
+            f"`{argument}` has texts that a spreadsheet takes for formulas, {listing(run)}, and "
+            f"{str(path)!r} keeps them as they are: other programs read the right levels. Import "
+            f"them as text, or write .parquet.",
+            FrameWarning,
+        )
 
 
 def check_folder(folder: Path, argument: str) -> None:

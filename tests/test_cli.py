@@ -701,3 +701,33 @@ def test_results_are_written_where_nobody_reads_what_is_printed(stdout: str, fol
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1] == "Wrote out.csv"
     assert len(pd.read_csv("out.csv")) == 3
+
+
+FORMULAS = ["=cmd|' /C calc'!A0", "+SUM(1)", "-2+3", "@x", "\tx", "\rx"]
+"""Texts that spreadsheets run."""
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_texts_that_a_spreadsheet_runs_are_said_and_kept(text: str, run: Run, folder: Path) -> None:
+    for name in ("survey", "frame"):
+        table = pd.read_csv(f"{name}.csv")
+        table["region"] = table["region"].replace("north", text)
+        table.to_parquet(f"{name}.parquet")
+    files = ("survey.parquet", "frame.parquet")
+    result = run(*files, by="region", out="out.csv")
+    assert result.exit_code == 0, result.output
+    assert result.stderr.splitlines()[0] == (
+        f"warning: `--out` has texts that a spreadsheet takes for formulas, [{text!r}], and "
+        "'out.csv' keeps them as they are: other programs read the right levels. Import them as "
+        "text, or write .parquet."
+    )
+    assert text in pd.read_csv("out.csv")["region"].tolist()
+    assert "spreadsheet" not in run(*files, by="region", out="out.parquet").stderr
+
+
+def test_numbers_are_no_formulas(run: Run, folder: Path) -> None:
+    frame = pd.read_csv("frame.csv").assign(step="-9")
+    frame.to_parquet("frame.parquet")
+    result = run("survey.parquet", "frame.parquet", by="step")
+    assert result.exit_code == 0, result.output
+    assert "spreadsheet" not in result.stderr

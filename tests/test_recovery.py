@@ -36,7 +36,7 @@ from mrp.recovery.estimands import parameters, takes_seed
 from mrp.recovery.refits import COLUMNS, SUMMARY, compared, ranks
 from mrp.recovery.result import Recovery
 from mrp.recovery.surveys import seeds_of
-from mrp.recovery.trial import made_up
+from mrp.rehearsal import made_up
 from mrp.results.estimates import Made
 from mrp.testing import fake_draws
 from tests.messages import raises, warns

@@ -15,9 +15,10 @@ import mrp
 from mrp.arguments import explained
 from mrp.errors import LONGEST, ArgumentError, DataError, MRPError, RequestError, shown, written
 from mrp.plots import figures
+from mrp.testing import fake_fit
 from tests.cases import FRAME, SURVEY
 from tests.messages import raises
-from tests.reliability_requests import CUT, VARIABLE, fit, recovery, run
+from tests.reliability.fuzz_requests import CUT, VARIABLE, fit, recovery, run
 
 KINDS = {
     "family": (
@@ -188,3 +189,58 @@ def test_very_many_wrong_requests_are_answered_or_refused():
     found = run(20_000, seed)
     print(found)
     assert found["raw"] == 0
+
+
+def test_frame_has_text_that_can_be_written():
+    for bad in ("a\ud800", b"a\xff"):
+        column = pd.Series([bad] * len(FRAME), dtype=object, name="z")
+        message = (
+            f"`frame` must have text that can be written in UTF-8, got {bad!r} in 'z'. Read the "
+            "file in its encoding, or rename the level."
+        )
+        with raises(DataError, message):
+            mrp.poststratify(fit(), FRAME.reset_index(drop=True).join(column), by="state", wts="n")
+
+
+def test_labels_that_a_library_can_not_hold_are_told():
+    estimates = mrp.poststratify(fit(), FRAME.assign(z=1j), by="z", wts="n")
+    message = (
+        "`backend` must be a library that can hold the labels, got 'pyarrow': ('Unsupported numpy "
+        "type 15', 'Conversion failed for column z with type complex128'). Use 'pandas', or "
+        "convert the column in the data."
+    )
+    with raises(RequestError, message):
+        estimates.to_frame(backend="pyarrow")
+
+
+# --- what is shown --------------------------------------------------------------------------------
+
+ACTS = "\x1b[31mred\n\u202e<b>"
+"""A level that acts on a terminal or a page."""
+
+
+def hostile_fit():
+    levels = np.tile(["a", "b", ACTS], len(SURVEY) // 3)
+    formula = "y ~ x + `\x1b[2J` + (1 | g)"
+    survey = SURVEY.assign(g=levels, **{"\x1b[2J": SURVEY["x"] ** 2})
+    return fake_fit(formula, survey, family="bernoulli", draws=5)
+
+
+def test_tables_and_summaries_show_text_and_do_nothing():
+    own = hostile_fit()
+    estimates = mrp.avg_predictions(own, by="g")
+    summary = own.summary(group_effects=True)
+    for shown_text in (repr(own), repr(estimates), repr(summary), repr(own.ranef())):
+        assert not set(shown_text) & {"\x1b", "\u202e"}
+    assert r"\x1b[31mred\n\u202e<b>" in repr(estimates)
+    assert len(repr(estimates).splitlines()) == 5  # header, three rows, what it is
+    assert r"\x1b[31mred\n\u202e<b>" in repr(summary)
+    for page in (estimates._repr_html_(), summary._repr_html_()):
+        assert not set(page) & {"\x1b", "\u202e"}
+        assert "<b>\n" not in page
+        assert "\u202e" not in page
+        assert r"\x1b[31mred\n\u202e&lt;b&gt;" in page
+
+
+def test_tables_keep_what_is_shown_otherwise():
+    assert ACTS in mrp.avg_predictions(hostile_fit(), by="g").to_frame()["g"].tolist()

@@ -14,6 +14,7 @@ from mrp import effects
 from mrp.checks.convergence import convergence
 from mrp.checks.diagnostics import RULES, judge, measure
 from mrp.checks.parameters import of_model
+from mrp.errors import shown
 from mrp.fit import Fit
 from mrp.results.estimates import Estimates, Made, estimates
 from mrp.results.intervals import check_probability, in_words, summarise
@@ -64,17 +65,18 @@ class FitSummary:
     def __repr__(self) -> str:
         """Header, sections and notes."""
         wide = max(len(name) for name, _ in self.header)
-        lines = [f"{name:>{wide}}: {text}" for name, text in self.header]
+        lines = [f"{name:>{wide}}: {shown(text)}" for name, text in self.header]
         columns, *rows = _shown(self.table).to_string(index=False).splitlines()
         for title, places in self._sections():
-            lines += ["", title, columns, *(rows[k] for k in places)]
+            lines += ["", shown(title), columns, *(rows[k] for k in places)]
         return "\n".join([*lines, "", *self.notes])
 
     def _repr_html_(self) -> str:
-        head = "<br>".join(f"<b>{n}</b>: {html.escape(text)}" for n, text in self.header)
-        shown = _shown(self.table)
+        head = "<br>".join(f"<b>{n}</b>: {html.escape(shown(text))}" for n, text in self.header)
+        rounded = _shown(self.table)
         parts = [
-            f"<p><b>{html.escape(title)}</b></p>{shown.iloc[places].to_html(index=False, border=0)}"
+            f"<p><b>{html.escape(shown(title))}</b></p>"
+            f"{rounded.iloc[places].to_html(index=False, border=0)}"
             for title, places in self._sections()
         ]
         notes = "<br>".join(map(html.escape, self.notes))
@@ -226,22 +228,22 @@ def _notes(fit: Fit, ci_prob: float, lacking: Sequence[str]) -> Iterator[str]:
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
     """The table as it is shown: names in one column, the decimals that two digits of error need."""
-    shown = pd.DataFrame({"": _padded(_names(table))})
+    rounded = pd.DataFrame({"": _padded(_names(table))})
     decimals = [_decimals(error) for error in table["std_error"]]
     for name in RESULTS:
-        shown[name] = [f"{x:.{d}f}" for x, d in zip(table[name], decimals, strict=True)]
+        rounded[name] = [f"{x:.{d}f}" for x, d in zip(table[name], decimals, strict=True)]
     if table[list(CHAINS)].notna().to_numpy().any():
-        shown["rhat"] = ["" if np.isnan(x) else f"{x:.3f}" for x in table["rhat"]]
+        rounded["rhat"] = ["" if np.isnan(x) else f"{x:.3f}" for x in table["rhat"]]
         for name in CHAINS[1:]:
-            shown[name] = ["" if np.isnan(x) else f"{x:.0f}" for x in table[name]]
-    return shown
+            rounded[name] = ["" if np.isnan(x) else f"{x:.0f}" for x in table[name]]
+    return rounded
 
 
 def _names(table: pd.DataFrame) -> list[str]:
     """Level and group before the parameter, where there are some."""
     columns = [name for name in (LEVEL, "group", "parameter") if name in table]
     rows = table[columns].astype(str).itertuples(index=False, name=None)
-    return [", ".join(part for part in map(str, row) if part) for row in rows]
+    return [shown(", ".join(part for part in map(str, row) if part)) for row in rows]
 
 
 def _padded(names: Sequence[str]) -> list[str]:

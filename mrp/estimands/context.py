@@ -18,7 +18,7 @@ from mrp.estimands.changes import Setting, Variables, levels_in, settings_of
 from mrp.estimands.grids import newdata_of, survey_of
 from mrp.estimands.quantities import ByLevel, LogOdds, Transformed
 from mrp.fit import Fit, check_fit
-from mrp.frames import Orders, Weights, as_pandas, grouping, in_rows, weights_of
+from mrp.frames import Orders, Weights, as_pandas, check_text, grouping, in_rows, weights_of
 from mrp.levels import probabilities
 from mrp.links import InverseLink, inverse
 from mrp.memory import LARGE, check_fits
@@ -306,6 +306,8 @@ def _table(fit: Fit, newdata: Any, argument: str) -> pd.DataFrame:
         data = as_pandas(newdata_of(fit, newdata), argument)
     else:
         data = as_pandas(newdata, argument)
+    if newdata is not None:
+        check_text(data, argument)
     if not len(data):
         raise RequestError(f"`{argument}` must have at least one row, got none. Check its filter.")
     return data

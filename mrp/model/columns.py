@@ -22,7 +22,7 @@ def prepared(column: pd.Series) -> pd.Series:
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.cat.remove_unused_categories().cat.as_ordered()
     is_number = is_real(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)
-    if not (is_number or pd.api.types.is_string_dtype(column)):
+    if not (is_number or _is_text(column)):
         raise DataError(
             f"`data` must have numbers, strings or a categorical in {column.name!r}, got type "
             f"{str(column.dtype)!r} (first value {column.iloc[0]!r}). Convert the column, for "
@@ -138,3 +138,8 @@ def _kind(value: Any) -> str:
     if isinstance(value, bool | np.bool_):
         return "bool"
     return "number" if isinstance(value, Number) else type(value).__name__
+
+
+def _is_text(column: pd.Series) -> bool:
+    """Whether a column has texts; bytes are none."""
+    return pd.api.types.is_string_dtype(column) and column.dtype.kind != "S"

@@ -18,7 +18,7 @@ from mrp import saved_fits
 from mrp.arguments import explained
 from mrp.checks.diagnostics import measure
 from mrp.design import Categorical, Design
-from mrp.errors import FormulaError, RequestError, unknown
+from mrp.errors import FormulaError, RequestError, said, unknown
 from mrp.fit import Fit
 from mrp.formula.functions import SHORT
 from mrp.frames import as_pandas, in_rows, snapshot, warn_of_lookalikes
@@ -538,7 +538,7 @@ class Model:
         """Formula, family and size."""
         rows, respondents = len(self._observed.rows), self._observed.respondents
         return (
-            f"Model: {self.formula}\n"
+            f"Model: {said(self.formula)}\n"
             f"family {self.family}, link {self._link}; "
             f"{respondents} respondents in {rows} distinct rows"
         )

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from mrp.coefficients import coordinates, correlation_name, dims_of, effect_dims, number_of
 from mrp.design import Categorical, Design, Factor, Level, Term
-from mrp.errors import DataError, FormulaError
+from mrp.errors import DataError, FormulaError, is_text
 from mrp.levels import THRESHOLD, LevelParameters, threshold_names
 from mrp.model.families import Family
 from mrp.model.graph import CENTERED, CENTERED_THRESHOLD
@@ -56,12 +56,17 @@ NUL = "\0"
 """The one character that names and labels in netCDF files can't have; nor can "." be a name."""
 
 
+def _is_writable(text: str) -> bool:
+    """Whether a file can hold a text: there are no halves of characters in UTF-8, and no NUL."""
+    return NUL not in text and is_text(text)
+
+
 # --- levels and groups ----------------------------------------------------------------------------
 
 
 def _check_levels(column: str, levels: Sequence[Level]) -> None:
     for level in levels:
-        if NUL in str(level):
+        if not _is_writable(str(level)):
             raise DataError(
                 f"`data` must have levels of {column!r} that a file can hold, got {level!r}. "
                 f"Rename the level."
@@ -109,7 +114,7 @@ def _twice(labels: Iterable[str]) -> list[str]:
 def _check_text(named: Iterable[Named]) -> None:
     """Raise if a netCDF file can't hold a name."""
     for name, what in named:
-        if name == "." or NUL in name:
+        if name == "." or not _is_writable(name):
             raise FormulaError(
                 f"`formula` must give names that a file can hold, got {name!r} for {what}. Rename "
                 f"the column."

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mrp.arguments import explained
 from mrp.errors import RequestError, unknown
+from mrp.errors import shown as shown_text
 from mrp.memory import SHARE, available, check_fits
 from mrp.prediction import RowDraws, chunks, in_blocks, period_of, values_of
 from mrp.results import layouts
@@ -445,7 +446,10 @@ class Estimates:
         return f"{shown.to_html(index=False, border=0)}{below}"
 
     def _shown(self) -> pd.DataFrame:
-        """The table as it is shown: rounded, the middle of a long one left out."""
+        """The table as it is shown: rounded, a long one in part, texts with nothing that acts."""
+        return as_text(self._rounded())
+
+    def _rounded(self) -> pd.DataFrame:
         how = self.summarised
         if len(self) <= 6 * SHOWN_ROWS:
             return _formatted(self._table(np.arange(len(self)), how), how.columns)
@@ -458,7 +462,7 @@ class Estimates:
         return pd.concat([table[:SHOWN_ROWS], gap, table[SHOWN_ROWS:]])
 
     def _caption(self) -> str:
-        what = self.about.get("quantity", "estimates")
+        what = shown_text(str(self.about.get("quantity", "estimates")))
         how = f"{len(self):,} x {what}; " if len(self) > 6 * SHOWN_ROWS else f"{what}; "
         group = self.about.get("group", "posterior")
         return f"{how}{self.summarised} of {self.source.size:,} {group} draws"
@@ -517,6 +521,13 @@ class Keeping:
             return quantity
         self._left -= needed
         return Made(quantity.values(np.arange(quantity.n)))
+
+
+def as_text(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose texts and names of columns hold nothing that acts on a screen."""
+    names = [shown_text(name) if isinstance(name, str) else name for name in table.columns]
+    table = table.set_axis(names, axis=1)
+    return table.map(lambda value: shown_text(value) if isinstance(value, str) else value)
 
 
 def _formatted(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

@@ -80,7 +80,13 @@ def as_backend(table: pd.DataFrame, backend: Backend) -> Any:
     import narwhals as nw
 
     uniform = nw.from_native(table.assign(**{name: table[name].map(str) for name in _mixed(table)}))
-    return uniform.to_polars() if backend == "polars" else uniform.to_arrow()
+    try:
+        return uniform.to_polars() if backend == "polars" else uniform.to_arrow()
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise RequestError(
+            f"`backend` must be a library that can hold the labels, got {backend!r}: {error}. Use "
+            f"'pandas', or convert the column in the data."
+        ) from error
 
 
 def _mixed(table: pd.DataFrame) -> list[str]:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrp.coefficients import coordinates
-from mrp.errors import DataError, FormulaError, MRPError
+from mrp.errors import DataError, FormulaError, MRPError, RequestError
 from mrp.model import Model
 from mrp.saved_fits import load_fit
 from mrp.testing import fake_draws, fake_fit
@@ -274,3 +274,33 @@ def test_every_label_of_a_model_that_is_made_is_there_once(pairs: set[tuple[str,
     for labels in coordinates(model.design).values():
         assert len(set(labels)) == len(labels)
     assert len(model.design.factors["a:b"].groups) == len(pairs)
+
+
+def test_levels_have_no_halves_of_characters():
+    levels = pd.Series(["left", "none", "b\ud800"] * (N // 3), dtype=object)
+    message = (
+        r"`data` must have levels of 'vote' that a file can hold, got 'b\ud800'. Rename the level."
+    )
+    with raises(DataError, message):
+        Model("vote ~ x", SURVEY.drop(columns="vote").join(levels.rename("vote")),
+              family="categorical")  # fmt: skip
+
+
+def test_groups_have_no_halves_of_characters():
+    levels = pd.Series(["left", "none", "b\ud800"] * (N // 3), dtype=object, name="new")
+    message = (
+        r"`data` must have text without halves of characters, got 'b\ud800'. Read the file in its "
+        "encoding, or rename the level."
+    )
+    with raises(RequestError, message):
+        Model("y ~ x + (1 | new)", SURVEY.join(levels))
+
+
+def test_columns_have_no_halves_of_characters():
+    table = SURVEY.set_axis(pd.Index([*SURVEY.columns[:-1], "d\ud800"], dtype=object), axis=1)
+    message = (
+        r"`data` must have column names without halves of characters, got 'd\ud800'. Rename the "
+        "column."
+    )
+    with raises(DataError, message):
+        Model("y ~ x", table)

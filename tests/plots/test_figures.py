@@ -340,7 +340,10 @@ def test_names_and_levels_are_drawn_as_they_are(normals, kind, usetex):
         assert not text.get_usetex()
     assert [label.get_text() for label in ax.get_yticklabels()] == WRITTEN
     assert ax.get_title("left") == "From $25k to $50k\nin dollars"
-    assert ax.get_xlabel() == "average $y$\n$b$: $c$\N{NO-BREAK SPACE}and\N{NO-BREAK SPACE}$d$"
+    assert (
+        ax.get_xlabel()
+        == "average $y$\n$b$:\N{NO-BREAK SPACE}$c$\N{NO-BREAK SPACE}and\N{NO-BREAK SPACE}$d$"
+    )
     assert ax.legend_.get_title().get_text() == "model"
 
 

@@ -8,11 +8,11 @@ import pytest
 from mrp.errors import FormulaError
 from mrp.model import Model
 from tests.messages import raises
-from tests.reliability import formulas
+from tests.reliability import fuzz_texts
 
 
 def test_texts_are_read_or_refused_and_do_nothing_else() -> None:
-    counts = formulas.run(60, seed=1)
+    counts = fuzz_texts.run(60, seed=1)
     assert set(counts) == {"right", "refused"}
 
 
@@ -28,7 +28,7 @@ def test_texts_are_read_or_refused_and_do_nothing_else() -> None:
 )
 def test_what_is_watched_for_is_noticed(text: str) -> None:
     """The watch itself: it must see what the texts could do if they were evaluated."""
-    assert formulas.offences_of(text)
+    assert fuzz_texts.offences_of(text)
 
 
 @pytest.mark.parametrize(

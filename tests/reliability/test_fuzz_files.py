@@ -11,7 +11,7 @@ import random
 
 import pytest
 
-from tests.reliability_files import DAMAGE, EDITS, run
+from tests.reliability.fuzz_files import DAMAGE, EDITS, run
 
 
 def _check(counts: dict[str, int], count: int) -> None:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.reliability_kills import HALF, PLACES, run
+from tests.reliability.kills import HALF, PLACES, run
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks from a warm process")
 

@@ -482,12 +482,12 @@ def run(count: int, seed: int) -> dict[str, int]:
     """
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [sys.executable, "-m", "tests.reliability_files", str(count), str(seed), folder],
+            [sys.executable, "-m", "tests.reliability.fuzz_files", str(count), str(seed), folder],
             capture_output=True,
             text=True,
             check=False,
-            cwd=Path(__file__).parents[1],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         )
     assert done.returncode == 0, f"seed {seed}, code {done.returncode}:\n{done.stderr[-3000:]}"
     counts: dict[str, int] = json.loads(done.stdout)

@@ -1,7 +1,7 @@
 """Formulas, priors and statements that somebody else wrote: mutated, nested and hostile ones.
 
-``python -m tests.reliability.formulas 1000 7`` tries a thousand texts of each kind from the seed 7,
-in a process that may do nothing but compute, and prints what came of them.
+``python -m tests.reliability.fuzz_texts 1000 7`` tries a thousand texts of each kind from the seed
+7, in a process that may do nothing but compute, and prints what came of them.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def run(count: int, seed: int) -> dict[str, int]:
     How many were "right" (they are read, and mean something) and "refused" (one of the package's
     errors). Anything else is raised with the text.
     """
-    command = [sys.executable, "-m", "tests.reliability.formulas", str(count), str(seed)]
+    command = [sys.executable, "-m", "tests.reliability.fuzz_texts", str(count), str(seed)]
     done = subprocess.run(
         command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False
     )
