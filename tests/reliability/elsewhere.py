@@ -1,4 +1,4 @@
-"""Faults that take processes of their own, a sampler or a compiler, and the tests that make them."""
+"""Faults that take processes of their own, a sampler or a compiler, and the tests of them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ EXTREMES = "tests/model/test_extremes.py::"
 CODE = "tests/model/test_machine_code.py::"
 FOLDER = "tests/test_recovery_folder.py::"
 MEMORY = "tests/test_memory.py::"
-KILLS = "tests/reliability/test_kills.py::"
+KILLS = "tests/reliability/test_long_runs.py::"
 
 FAULTS = tuple(
     Elsewhere(*fault)
     for fault in [
         (
-            "`kill -9` at random times while fits are saved, models sampled, surveys recovered, and "
-            "`mrp poststratify` runs",
-            "the old file or the new one is whole; nothing is left after the next start; a recovery "
-            "that goes on has the results of one that was never killed",
+            "`kill -9` at random times while fits are saved, models sampled, surveys recovered, "
+            "and `mrp poststratify` runs",
+            "the old file or the new one is whole; nothing is left after the next start; a "
+            "recovery that goes on has the results of one that was never killed",
             f"{KILLS}test_two_hundred_kills_leave_whole_files_and_nothing_else",
         ),
         (
@@ -91,7 +91,7 @@ FAULTS = tuple(
             f"{EXTREMES}test_what_has_no_density_to_start_from_is_refused",
         ),
         (
-            "a cached file of compiled code is empty, cut off, random, a pickle, or a bit is flipped",
+            "a file of compiled code is empty, cut off, random, a pickle, or a bit is flipped",
             "`EngineWarning`; it is not read but compiled anew",
             f"{CODE}test_a_file_that_is_not_as_it_was_written_is_not_read_but_made_again",
         ),
