@@ -41,7 +41,7 @@ def check_names(
     for component in design.components.values():
         if isinstance(component, Categorical):
             _check_levels(component.source, component.levels)
-    _check_levels(outcome.name, outcome.levels or ())
+    _check_levels(outcome.name, outcome.levels or (), is_outcome=True)
     for factor in design.factors.values():
         _check_groups(factor, design)
     kept = [*_population(design, family), *_group_specific(design), *_thresholds(by_level)]
@@ -64,9 +64,10 @@ def _is_writable(text: str) -> bool:
 # --- levels and groups ----------------------------------------------------------------------------
 
 
-def _check_levels(column: str, levels: Sequence[Level]) -> None:
+def _check_levels(column: str, levels: Sequence[Level], *, is_outcome: bool = False) -> None:
+    """Raise unless levels differ and a file can hold them; columns are tried as a whole later."""
     for level in levels:
-        if not _is_writable(str(level)):
+        if NUL in str(level) or (is_outcome and not is_text(str(level))):
             raise DataError(
                 f"`data` must have levels of {column!r} that a file can hold, got {level!r}. "
                 f"Rename the level."
