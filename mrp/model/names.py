@@ -56,11 +56,6 @@ NUL = "\0"
 """The one character that names and labels in netCDF files can't have; nor can "." be a name."""
 
 
-def _is_writable(text: str) -> bool:
-    """Whether a file can hold a text: there are no halves of characters in UTF-8, and no NUL."""
-    return NUL not in text and is_text(text)
-
-
 # --- levels and groups ----------------------------------------------------------------------------
 
 
@@ -115,7 +110,7 @@ def _twice(labels: Iterable[str]) -> list[str]:
 def _check_text(named: Iterable[Named]) -> None:
     """Raise if a netCDF file can't hold a name."""
     for name, what in named:
-        if name == "." or not _is_writable(name):
+        if name == "." or NUL in name:
             raise FormulaError(
                 f"`formula` must give names that a file can hold, got {name!r} for {what}. Rename "
                 f"the column."
