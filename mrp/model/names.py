@@ -41,7 +41,7 @@ def check_names(
     for component in design.components.values():
         if isinstance(component, Categorical):
             _check_levels(component.source, component.levels)
-    _check_levels(outcome.name, outcome.levels or ())
+    _check_levels(outcome.name, outcome.levels or (), is_outcome=True)
     for factor in design.factors.values():
         _check_groups(factor, design)
     kept = [*_population(design, family), *_group_specific(design), *_thresholds(by_level)]
@@ -56,17 +56,13 @@ NUL = "\0"
 """The one character that names and labels in netCDF files can't have; nor can "." be a name."""
 
 
-def _is_writable(text: str) -> bool:
-    """Whether a file can hold a text: there are no halves of characters in UTF-8, and no NUL."""
-    return NUL not in text and is_text(text)
-
-
 # --- levels and groups ----------------------------------------------------------------------------
 
 
-def _check_levels(column: str, levels: Sequence[Level]) -> None:
+def _check_levels(column: str, levels: Sequence[Level], *, is_outcome: bool = False) -> None:
+    """Raise unless levels differ and a file can hold them; columns are tried as a whole later."""
     for level in levels:
-        if not _is_writable(str(level)):
+        if NUL in str(level) or (is_outcome and not is_text(str(level))):
             raise DataError(
                 f"`data` must have levels of {column!r} that a file can hold, got {level!r}. "
                 f"Rename the level."
@@ -114,7 +110,7 @@ def _twice(labels: Iterable[str]) -> list[str]:
 def _check_text(named: Iterable[Named]) -> None:
     """Raise if a netCDF file can't hold a name."""
     for name, what in named:
-        if name == "." or not _is_writable(name):
+        if name == "." or NUL in name:
             raise FormulaError(
                 f"`formula` must give names that a file can hold, got {name!r} for {what}. Rename "
                 f"the column."
