@@ -15,7 +15,11 @@ import pytest
 import mrp
 
 REFERENCE = Path(__file__).parent / "reference"
-TOLERANCE = 4.5  # standard errors; some 300 numbers are compared
+TOLERANCE = 6.5
+"""Standard errors. Some 300 numbers are compared, and the errors of tail quantiles are uncertain
+themselves: of 12 runs with other seeds the largest deviation was 5.8."""
+USUAL = 2.6
+"""Nearly all deviations are below."""
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +57,7 @@ def deviations(estimates, reference, theirs=None):
 
 def check(deviation):
     assert np.abs(deviation.to_numpy()).max() < TOLERANCE
+    assert np.quantile(np.abs(deviation.to_numpy()), 0.95) < (USUAL if len(deviation) > 20 else 4)
     # the errors are neither too large nor too small: the deviations are about standard normal
     if len(deviation) > 20:
         assert 0.5 < deviation["mean"].std() < 2
