@@ -21,6 +21,7 @@ from mrp.fit import Fit
 from mrp.levels import LevelParameters
 from mrp.model.families import FAMILIES, FamilyName
 from mrp.reading import NUMBER
+from mrp.saved_fits.writing import size_of
 from mrp.testing import fake_draws
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def check_saved(fit: Fit, path: Path, argument: str, *, draws: int) -> None:
     Parameters
     ----------
     fit
-        The rehearsed one, which is saved to a temporary file.
+        The rehearsed one, of which the bytes of a file are made.
     path
         Where the real one will be saved.
     argument
@@ -82,8 +83,7 @@ def check_saved(fit: Fit, path: Path, argument: str, *, draws: int) -> None:
     FrameWarning
         Something of the survey will be left out.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        size = fit.save(Path(folder) / "fit.nc").stat().st_size
+    size = size_of(fit)
     parameters = sum(variable.size for variable in fit.parameters.data_vars.values()) // 2
     _check_room(path, argument, size + 8 * draws * (parameters + STATISTICS))
 

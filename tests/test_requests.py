@@ -11,7 +11,7 @@ import pytest
 
 import mrp
 from mrp.arguments import explained
-from mrp.errors import LONGEST, ArgumentError, DataError, MRPError, RequestError, shown, written
+from mrp.errors import LONGEST, ArgumentError, DataError, MRPError, RequestError, shown
 from mrp.plots import figures
 from mrp.testing import fake_fit
 from tests.cases import FRAME, SURVEY

@@ -28,18 +28,28 @@ if TYPE_CHECKING:
 def write(fit: Fit, path: object, *, include_survey: bool) -> Path:
     """Write a fit to a file; see `Fit.save`."""
     target = path_of(path, "path", FitError)
-    own = fit.design.calls.namespace
-    if own:
-        raise FitError(
-            f"A fit can be saved only if its formula calls known functions, got "
-            f"{listing(own)} from `namespace`. Compute those columns in the survey instead."
-        )
+    _check_namespace(fit)
     check_target(target, "path", FitError, example="fit.nc")
     netcdf = as_netcdf(fit, include_survey=include_survey)
     with netcdf.getbuffer() as content, complete(target, "path", FitError) as file:
         file.write(content)
         file.write(footer(content))
     return target
+
+
+def size_of(fit: Fit) -> int:
+    """How many bytes the file of a fit has; raises what saving it would raise."""
+    _check_namespace(fit)
+    return as_netcdf(fit, include_survey=True).getbuffer().nbytes
+
+
+def _check_namespace(fit: Fit) -> None:
+    own = fit.design.calls.namespace
+    if own:
+        raise FitError(
+            f"A fit can be saved only if its formula calls known functions, got "
+            f"{listing(own)} from `namespace`. Compute those columns in the survey instead."
+        )
 
 
 def as_netcdf(fit: Fit, *, include_survey: bool) -> io.BytesIO:
