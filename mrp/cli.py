@@ -198,6 +198,7 @@ def poststratify(
             },
             missing=missing or (),
             settled=order,
+            counts={"FRAME": weights},
         )
         respondents, cells = tables["SURVEY"], tables["FRAME"]
         model = mrp.Model(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from mrp.cells import ROWS
 from mrp.errors import (
     EngineWarning,
     FrameWarning,
@@ -292,7 +293,9 @@ def _texts(column: pd.Series, digits: int) -> list[str]:
 def introduce(formula: str, survey: pd.DataFrame, frame: pd.DataFrame) -> None:
     """Say what is about to be fitted to what."""
     say(" ".join(formula.split()))
-    say(f"{len(survey):,} respondents, {len(frame):,} cells")
+    rows = frame.attrs.get(ROWS, len(frame))
+    different = f", of which {len(frame):,} are different" if rows > len(frame) else ""
+    say(f"{len(survey):,} respondents, {rows:,} cells{different}")
 
 
 def sample(model: Model, *, draws: int, tune: int, chains: int, seed: int) -> Fit:

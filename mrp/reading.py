@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
+from mrp.cells import ROWS, added_up
 from mrp.design import Categorical, Design
 from mrp.errors import DataError, FrameWarning, RequestError, listing, warn
 from mrp.files import check_source
@@ -67,6 +68,7 @@ def read_tables(
     asked: Mapping[str, Collection[str]],
     missing: Sequence[str] = (),
     settled: Collection[str] = (),
+    counts: Mapping[str, str] | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Tables from CSV and Parquet files, whose columns have types that agree.
 
@@ -86,6 +88,9 @@ def read_tables(
         Further texts that mean a missing value: in every column, or as ``column=text`` in one.
     settled
         Columns whose levels the user names: a word among numbers is a level there.
+    counts
+        For files of cells the column of their counts: equal cells of a large Parquet file are added
+        up while it is read. The number of rows that it has is in ``attrs`` then, as `ROWS`.
 
     Raises
     ------
@@ -94,7 +99,12 @@ def read_tables(
         same name; a row has more or fewer cells than the header; words stand among the numbers of
         a column that is asked for.
     """
-    files = [_File(argument, *_read(path, argument, missing)) for argument, path in paths.items()]
+    counts = {} if counts is None else counts
+    files = [
+        _File(argument, *_read(path, argument, missing, counts.get(argument)))
+        for argument, path in paths.items()
+    ]
+    rows = {file.argument: file.rows for file in files}
     agreed = {file.argument: _agreed(file, files, asked, missing, settled) for file in files}
     del files  # what is converted is not to be there twice
     tables = {}
@@ -102,10 +112,11 @@ def read_tables(
         table, wanted = agreed.pop(argument), set(asked[argument]) - set(settled)
         if b"pandas" in (table.schema.metadata or {}):
             _check_categories(table.schema, argument, wanted)
-            table = table.to_pandas(
-                self_destruct=True
-            )  # its levels keep their order, ordered or not
+            # its levels keep their order, ordered or not
+            table = table.to_pandas(self_destruct=True)
         tables[argument] = as_pandas(table, argument)
+        if rows[argument] > len(tables[argument]):
+            tables[argument].attrs[ROWS] = rows[argument]
         del table
         pa.default_memory_pool().release_unused()
     return tables
@@ -171,11 +182,14 @@ class _File:
         A pyarrow table.
     typed
         Whether the file says what its columns are; otherwise all are text.
+    rows
+        How many rows the file has; the table has fewer where equal cells are added up.
     """
 
     argument: str
     table: Any
     typed: bool
+    rows: int
 
     @cached_property
     def columns(self) -> dict[str, _Column]:
@@ -186,13 +200,19 @@ class _File:
         }
 
 
-def _read(path: Path, argument: str, missing: Sequence[str]) -> tuple[Any, bool]:
-    """A file's pyarrow table without the values that mean missing, and whether it says types."""
+def _read(
+    path: Path, argument: str, missing: Sequence[str], counts: str | None
+) -> tuple[Any, bool, int]:
+    """A file's pyarrow table without the values that mean missing, whether it says types, rows."""
     extension = check_source(path, argument)
     typed = extension == ".parquet"
     try:
-        _check_size(path, argument, typed=typed)
-        table = pa.parquet.read_table(path) if typed else _csv(path.read_bytes(), argument)
+        table = added_up(path, counts) if typed and counts is not None else None
+        rows = pa.parquet.read_metadata(path).num_rows if table is not None else 0
+        if table is None:
+            _check_size(path, argument, typed=typed)
+            table = pa.parquet.read_table(path) if typed else _csv(path.read_bytes(), argument)
+            rows = len(table)
     except (DataError, RequestError):
         raise
     except (ValueError, OSError, csv.Error) as error:
@@ -207,7 +227,8 @@ def _read(path: Path, argument: str, missing: Sequence[str]) -> tuple[Any, bool]
     named = zip(table.columns, table.column_names, strict=True)
     columns = [_without(column, _of_column(missing, name)) for column, name in named]
     names = table.column_names
-    return pa.table(columns, names=names).replace_schema_metadata(table.schema.metadata), typed
+    whole = pa.table(columns, names=names).replace_schema_metadata(table.schema.metadata)
+    return whole, typed, rows
 
 
 def _check_size(path: Path, argument: str, *, typed: bool) -> None:
