@@ -528,7 +528,9 @@ def test_complex_numbers_are_refused_before_sampling():
 def test_text_that_no_file_holds_is_refused_before_sampling():
     text = pd.Series(["a", "\ud800"] * 45, dtype=object)
     message = (
-        "`data` must have levels of 'note' that a file can hold, got '\\ud800'. Rename the level."
+        "`data` must have values that can be saved in 'note', got type 'object': 'utf-8' codec "
+        "can't encode character '\\ud800' in position 0: surrogates not allowed. Convert the "
+        "column."
     )
     with raises(DataError, message):
         mrp.Model("y ~ note", SURVEY.assign(note=text), family="bernoulli")

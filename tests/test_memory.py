@@ -34,7 +34,6 @@ def free(monkeypatch):
         for module in (
             "mrp.coefficients",
             "mrp.effects",
-            "mrp.population",
             "mrp.reading",
             "mrp.estimands.context",
             "mrp.estimands.grids",

@@ -239,7 +239,7 @@ def _again(file: h5py.File) -> None:
 
 
 def _many_texts(file: h5py.File) -> None:
-    file["mrp"].attrs["note"] = ["a", "b"]
+    file["mrp"].attrs["note"] = list("abcdefghijklmnopq")
 
 
 def _deep(file: h5py.File) -> None:
@@ -280,7 +280,7 @@ REACHING: dict[str, tuple[Callable[[h5py.File], None], str]] = {
         _dataset("mrp/observed", dtype=np.dtype([("a", "f8"), ("b", "i4")])),
         "'/mrp/observed' has other things than numbers and text",
     ),
-    "several texts in an attribute": (_many_texts, "'/mrp@note' has 2 texts"),
+    "several texts in an attribute": (_many_texts, "'/mrp@note' has 17 texts"),
     "groups in groups": (_deep, "'/posterior/a/b/c/d' is too deep in groups"),
     "a named type": (_type, "'/mrp/type' is neither a group nor an array"),
     "nine dims": (
