@@ -110,12 +110,13 @@ def read_tables(
     tables = {}
     for argument in paths:
         table, wanted = agreed.pop(argument), set(asked[argument]) - set(settled)
+        is_added_up = len(table) < rows[argument]
         if b"pandas" in (table.schema.metadata or {}):
             _check_categories(table.schema, argument, wanted)
             # its levels keep their order, ordered or not
             table = table.to_pandas(self_destruct=True)
         tables[argument] = as_pandas(table, argument)
-        if rows[argument] > len(tables[argument]):
+        if is_added_up:
             tables[argument].attrs[ROWS] = rows[argument]
         del table
         pa.default_memory_pool().release_unused()

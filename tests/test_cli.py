@@ -617,7 +617,7 @@ def test_fit_that_can_not_be_saved_is_refused_before_sampling(
     def refuse(*_: Any, **__: Any) -> None:
         raise FitError("A fit can't be saved.")
 
-    monkeypatch.setattr(mrp.Fit, "save", refuse)
+    monkeypatch.setattr("mrp.rehearsal.size_of", refuse)
     result = run(by="region", save_fit="fit.nc")
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1] == "error: A fit can't be saved."
