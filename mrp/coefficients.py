@@ -268,6 +268,11 @@ def _matched(
     for dim in dims:
         array = _aligned(array, name, dim, coords[dim])
     values: NDArray[Any] = array.transpose(*dims, "chain", "draw").to_numpy()
+    if values.dtype.kind not in "fiu":
+        raise DataError(
+            f"`draws` must be numbers, got type {str(values.dtype)!r} in {name!r}. Convert them "
+            f"with `astype(float)`."
+        )
     if values.size and not np.isfinite([values.min(), values.max()]).all():
         raise DataError(
             f"`draws` must be finite, got {int((~np.isfinite(values)).sum())} values in {name!r} "

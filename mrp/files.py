@@ -82,6 +82,10 @@ def path_of(value: object, argument: str, raises: type[MRPError] = RequestError)
             f"`{argument}` must be the name of a file, as text or as a Path, got "
             f"{type(value).__name__} ({shortened(repr(value))}). Write a name: 'fit.nc'."
         )
+    if text.endswith(("/", os.sep)):
+        raise raises(
+            f"`{argument}` must be the name of a file, got the folder {shortened(text)!r}."
+        )
     if not text or "\0" in text:
         got = "a text with the character NUL" if text else "an empty text"
         raise raises(f"`{argument}` must be the name of a file, got {got}. Write a name: 'fit.nc'.")
@@ -230,7 +234,8 @@ def complete(
     target = check_target(path, argument, raises)
     there = _there(target)
     try:
-        _sweep(target.parent)
+        with suppress(OSError):  # a folder that can be written to, but not listed
+            _sweep(target.parent)
         part, file = _begun(target, 0o666 if there is None else stat.S_IMODE(there.st_mode) & 0o777)
         try:
             if there is not None:

@@ -74,6 +74,8 @@ def as_pandas(table: Any, argument: str) -> pd.DataFrame:
             frame = _sorted_categories(frame)
             frame.attrs[UNLABELLED] = True
     _check_column_names(frame.columns, argument)
+    if isinstance(frame.columns, pd.CategoricalIndex):
+        frame = frame.set_axis(frame.columns.astype(object), axis="columns")
     return _without_ambiguous_names(_without_decimals(_without_dictionaries(frame)))
 
 
@@ -209,6 +211,12 @@ def _as_table(given: Any, argument: str) -> str:
 
 
 def _check_column_names(names: pd.Index, argument: str) -> None:
+    if names.nlevels > 1:
+        raise DataError(
+            f"`{argument}` must have one name for each column, got {names.nlevels} rows of names. "
+            f"Join them: `{argument}.columns = ['_'.join(map(str, c)) for c in "
+            f"{argument}.columns]`."
+        )
     twice = names[names.duplicated()].unique().tolist()
     if twice:
         raise DataError(

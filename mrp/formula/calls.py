@@ -477,7 +477,7 @@ class _Evaluation:
         positional = [self.value(argument) for argument in node.args]
         named = {str(keyword.arg): self.value(keyword.value) for keyword in node.keywords}
         if name in SPLINES:
-            check_columns([*positional, named.get("df"), named.get("degree")])
+            check_columns(name, positional, named)
         result = function(*positional, **named)
         if name in BINARIES and self._states is None and not np.any(result):
             column = pd.Series(positional[0] if positional else named["x"])

@@ -255,11 +255,18 @@ MOST_COLUMNS = 1000
 """Columns that one call may make: `poly` and `bs` take their number from the formula."""
 
 
-def check_columns(arguments: Iterable[Any]) -> None:
-    """Raise if an argument of a transform asks for more columns than any model has a use for."""
-    for argument in arguments:
+MOST_DEGREE = 10
+"""Degree of the pieces of `bs`: FITPACK, which computes them, has no room for more than 19."""
+
+
+def check_columns(transform: str, arguments: Sequence[Any], named: Mapping[str, Any]) -> None:
+    """Raise if a call of `poly` or `bs` asks for more columns than any model has a use for."""
+    for argument in [*arguments, named.get("df"), named.get("degree")]:
         if isinstance(argument, int | float) and abs(argument) > MOST_COLUMNS:
             raise ValueError(f"at most {MOST_COLUMNS:,} columns can be made, got {argument:.4g}")
+    degree = named.get("degree", arguments[3] if len(arguments) > 3 else 3)
+    if transform == "bs" and not (isinstance(degree, int) and 0 <= degree <= MOST_DEGREE):
+        raise ValueError(f"`degree` must be a whole number, at most {MOST_DEGREE}, got {degree!r}")
 
 
 OFFSET = "offset"
@@ -272,12 +279,38 @@ SPLINES = ("bs", "poly")
 """Transforms that make several columns."""
 
 
+OPTIONS = (
+    *("decimals", "a_min", "a_max", "min", "max", "assume_unique", "invert", "right", "side"),
+    *("left", "period", "default", "nan", "posinf", "neginf", "rtol", "atol", "equal_nan", "x"),
+    *("q", "axis", "ddof", "method", "condlist", "choicelist", "n", "keepdims", "weights"),
+)
+"""Names of arguments that functions of NumPy can be given; the others set types and sizes."""
+PLACES = {
+    **dict.fromkeys(("array", "asarray", "ones_like", "zeros_like", "sinc", "fix"), 1),
+    **dict.fromkeys(("full_like", "round", "around", "isin", "nan_to_num"), 2),
+    **dict.fromkeys(("where", "clip", "select", "digitize", "searchsorted"), 3),
+    "column_stack": 1,
+}
+"""How many arguments without a name some of them can be given."""
+
+
+def _check_options(name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+    """Raise if a call sets a type or a size, which is the data's to say."""
+    strange = [option for option in options if option not in OPTIONS]
+    if strange:
+        raise TypeError(f"np.{name} takes no {listing(strange)} here")
+    most = PLACES.get(name, len(arguments))
+    if len(arguments) > most:
+        raise TypeError(f"np.{name} takes at most {most} arguments here, got {len(arguments)}")
+
+
 def _numpy(name: str) -> Any:
     value = getattr(np, name)
     if not callable(value):
         return value
 
     def function(*arguments: Any, **options: Any) -> Any:
+        _check_options(name, arguments, options)
         check_shapes(arguments if name in BROADCAST else ())
         with np.errstate(all="ignore"):  # what is not finite is refused later
             return value(*map(counted, arguments), **options)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import re
+import zoneinfo
 from typing import Any, Literal
 
 import msgspec
@@ -10,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mrp.design import Level, Plain
+from mrp.errors import shortened
 
 SavedPlain = str | int | float | bool
 
@@ -46,6 +49,27 @@ def level_to_json(level: Any) -> Any:
     return level.item() if isinstance(level, np.generic) else level
 
 
+_OFFSET = re.compile(r"UTC([+-])(\d\d):(\d\d)")
+
+
+def zone_of(name: str) -> datetime.tzinfo:
+    """A time zone by its name, or by its distance from UTC; a name can be no file of its own.
+
+    Raises
+    ------
+    ValueError
+        There is no such zone.
+    """
+    if name == "UTC":
+        return datetime.UTC
+    if match := _OFFSET.fullmatch(name):
+        distance = datetime.timedelta(hours=int(match[2]), minutes=int(match[3]))
+        return datetime.timezone(-distance if match[1] == "-" else distance)
+    if name not in zoneinfo.available_timezones():
+        raise ValueError(f"there is no time zone {shortened(repr(name))}")
+    return zoneinfo.ZoneInfo(name)
+
+
 def level_from_json(saved: SavedLevel) -> Level:
     """Inverse of `level_to_json`."""
     if not isinstance(saved, SavedTime):
@@ -57,5 +81,5 @@ def level_from_json(saved: SavedLevel) -> Level:
             return datetime.date.fromisoformat(day)
         case SavedTime(date=None, time=(text, zone), interval=None):
             time = pd.Timestamp(text)
-            return time if zone is None else time.tz_convert(zone)
+            return time if zone is None else time.tz_convert(zone_of(zone))
     raise ValueError("a level is a date, a time or an interval")

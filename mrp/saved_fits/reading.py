@@ -154,7 +154,7 @@ def _read(file: BinaryIO) -> tuple[Fit, int]:
     )
     check_closed(file)
     file.seek(0)
-    with xr.open_datatree(cast(Any, file), engine="h5netcdf") as opened:
+    with xr.open_datatree(cast(Any, file), engine="h5netcdf", decode_times=False) as opened:
         # group by group: the tree's own load() passes over variables that are named like a group
         groups = {name: node.to_dataset().load() for name, node in opened.children.items()}
     if "mrp" not in groups:
@@ -166,10 +166,25 @@ def _read(file: BinaryIO) -> tuple[Fit, int]:
     of_draws = [name for name in ("posterior", "prior") if name in groups]
     if not of_draws:
         raise Refused(f"it has no draws, but the groups {listing(groups)}")
+    _check_groups(groups, of_draws[0])
     fit = _made(content, dataset, groups, most=_most_coefficients(groups[of_draws[0]]))
     by_level = level_parameters(fit.family, fit.outcome, fit.levels)
     coefficients.check(fit.design, fit.parameters, by_level)
     return fit, content.format
+
+
+def _check_groups(groups: Mapping[str, xr.Dataset], of_draws: str) -> None:
+    """Raise unless parameters are numbers, and what the sampler said is of the same draws."""
+    draws = groups[of_draws]
+    for name, array in draws.data_vars.items():
+        if str(name).endswith(("_sigma", "_cor", "sigma", "alpha")) and array.dtype.kind != "f":
+            raise Refused(f"'/{of_draws}/{name}' has values of type {str(array.dtype)!r}")
+    for group in ("sample_stats", "log_prior"):
+        for name, array in groups.get(group, xr.Dataset()).data_vars.items():
+            if any(array.sizes.get(dim) != draws.sizes.get(dim) for dim in ("chain", "draw")):
+                raise Refused(f"'/{group}/{name}' is of other chains and draws than its parameters")
+            if array.dtype.kind not in ("f" if group == "log_prior" else "fiubOUT"):
+                raise Refused(f"'/{group}/{name}' has values of type {str(array.dtype)!r}")
 
 
 def _most_coefficients(draws: xr.Dataset) -> int:
@@ -209,6 +224,7 @@ def _made(
         _check_outcome_named(design, content.outcome)
     if survey is not None:
         check_columns(design.columns, survey, "path", design)
+        design.rows(survey, argument="path")
     info = calls.from_json(content.info)
     if not isinstance(info, dict):
         raise Refused("it does not say how its draws were made")

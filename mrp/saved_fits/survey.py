@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from mrp.errors import DataError, FrameWarning, listing, warn
 from mrp.memory import check_fits
 from mrp.saved_fits.content import Refused, SavedCategorical
 from mrp.saved_fits.designs import check_read_again
-from mrp.saved_fits.levels import is_level, level_from_json, level_to_json
+from mrp.saved_fits.levels import is_level, level_from_json, level_to_json, zone_of
 
 INDEX = "<index>"
 """Stands for the survey's index among the names of what is left out."""
@@ -110,9 +111,26 @@ def survey_from_parquet(
     for name, saved in categoricals.items():
         if name not in survey:
             raise Refused(f"its survey has no column {name!r}")
-        levels = pd.Index(list(map(level_from_json, saved.levels)), dtype=saved.type)
+        levels = pd.Index(list(map(level_from_json, saved.levels)), dtype=_type_of(saved.type))
         columns[name] = pd.Categorical.from_codes(survey[name], levels, ordered=saved.ordered)
     return survey.assign(**columns)
+
+
+_PLAIN = r"u?int(8|16|32|64)|U?Int(8|16|32|64)|float(16|32|64)|Float(32|64)|bool|boolean"
+_TIME = r"datetime64\[(s|ms|us|ns)(?:, ([^],]+))?\]"
+_TYPE = re.compile(rf"{_PLAIN}|object|str|string|interval\[[^]]*(?:\[[^]]*\])?[^]]*\]")
+
+
+def _type_of(name: str) -> str:
+    """The type of a categorical's levels, if it is one that levels have."""
+    text = name
+    for unit, zone in re.findall(_TIME, name):
+        if zone:
+            zone_of(zone)
+        text = text.replace(f"datetime64[{unit}{f', {zone}' if zone else ''}]", "float64")
+    if not _TYPE.fullmatch(text):
+        raise Refused(f"its survey has levels of type {name!r}")
+    return name
 
 
 def _check_parquet(parquet: bytes, respondents: int | None) -> None:
@@ -129,9 +147,11 @@ def _check_parquet(parquet: bytes, respondents: int | None) -> None:
     said = file.metadata.num_rows
     if respondents is not None and said != respondents:
         raise Refused(f"its survey has {said:,} rows for {respondents:,} outcomes")
+    nested = [c.name for c in file.schema_arrow if pa.types.is_nested(c.type)]
+    if nested:
+        raise Refused(f"its survey has more than one value in a cell of {listing(nested)}")
     # a text that many rows have is in the file once
-    texts = [c.name for c in file.schema_arrow if pa.types.is_large_string(c.type)]
-    texts += [c.name for c in file.schema_arrow if pa.types.is_string(c.type)]
+    texts = [c.name for c in file.schema_arrow if _is_text(c.type)]
     rows = size = 0
     for batch in pq.ParquetFile(source, read_dictionary=texts).iter_batches(batch_size=BATCH):
         rows += batch.num_rows
@@ -144,6 +164,21 @@ def _check_parquet(parquet: bytes, respondents: int | None) -> None:
         )
     if rows != said:
         raise Refused(f"its survey has {rows:,} rows and says {said:,}")
+
+
+def _is_text(kind: Any) -> bool:
+    """Whether values of a type are texts or bytes."""
+    import pyarrow.types as types
+
+    return any(
+        is_one(kind)
+        for is_one in (
+            types.is_string,
+            types.is_large_string,
+            types.is_binary,
+            types.is_large_binary,
+        )
+    )
 
 
 def _size(column: Any) -> int:
@@ -169,16 +204,25 @@ def _unwritable(survey: pd.DataFrame) -> list[Any]:
 
 
 def _is_writable(table: pd.DataFrame) -> bool:
+    """Whether a table can be written, and read again."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
-        _parquet(table)
+        parquet = _parquet(table)
+        fields = pq.read_schema(pa.BufferReader(parquet))
+        pd.read_parquet(io.BytesIO(parquet))
     except UNWRITABLE:
         return False
-    return True
+    return not any(pa.types.is_nested(field.type) for field in fields)
 
 
 def _parquet(survey: pd.DataFrame) -> bytes:
     buffer = io.BytesIO()
-    _for_parquet(survey).to_parquet(buffer)
+    plain = _for_parquet(survey)
+    if not isinstance(plain.columns.name, str):  # what the columns are called together
+        plain = plain.rename_axis(columns=None)
+    plain.to_parquet(buffer)
     return buffer.getvalue()
 
 

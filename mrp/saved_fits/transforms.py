@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mrp.formula.calls import State, callee, constant, nodes
-from mrp.formula.functions import functions
+from mrp.formula.functions import SPLINES, check_columns, functions
 from mrp.saved_fits.content import Refused
 
 
@@ -59,6 +59,8 @@ def _learned(node: ast.Call, numbers: Any) -> State:
         for keyword in node.keywords
         if node.args or keyword.arg != "x"
     }
+    if callee(node) in SPLINES:
+        check_columns(callee(node), [numbers, *positional], named)
     transform(numbers, *positional, **named)
     return dict(vars(transform))
 

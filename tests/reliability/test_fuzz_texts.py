@@ -48,6 +48,14 @@ def test_what_is_watched_for_is_noticed(text: str) -> None:
             "I(np.column_stack([x]) > np.array([x]))",
             "columns of one shape are needed, got (150, 1) and (1, 150)",
         ),
+        (
+            "bs(x, df=28, degree=25)",
+            "`degree` must be a whole number, at most 10, got 25",
+        ),
+        ("np.isin(x, [0, 3000000000], kind='table')", "np.isin takes no ['kind'] here"),
+        ("np.ones_like(x, shape=[60, 20000000])", "np.ones_like takes no ['shape'] here"),
+        ("np.array(x, dtype='U20000000')", "np.array takes no ['dtype'] here"),
+        ("np.array(x, 'U20000000')", "np.array takes at most 1 arguments here, got 2"),
         ("T(g, ref=g)", "`ref` must be one level, got Series"),
     ],
 )
