@@ -196,3 +196,10 @@ def same(place: Place, frame: Any, **options: Any) -> str:
     columns = ["estimate", "conf_low", "conf_high"]
     np.testing.assert_allclose(found[columns], usual[columns], rtol=1e-12)
     return "the same estimates"
+
+
+def first(values: pd.Series, value: Any) -> pd.Series:
+    """The values with another first one."""
+    changed = values.astype(object) if isinstance(value, str) or value is None else values.copy()
+    changed.iloc[0] = value
+    return changed

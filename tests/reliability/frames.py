@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import polars as pl
 
 import mrp
 from mrp.errors import DataError, FrameWarning, RequestError
-from tests.reliability.cases import Case, Place, fake, same
-
-
-def _first(values: pd.Series, value: Any) -> pd.Series:
-    changed = values.astype(object) if isinstance(value, str) or value is None else values.copy()
-    changed.iloc[0] = value
-    return changed
-
+from tests.reliability.cases import Case, Place, fake, first, same
 
 CASES = [
     Case("frame", what, does, comes)
@@ -28,22 +19,22 @@ CASES = [
             lambda at: at.poststratify(at.frame.drop(columns="state"), by=None),
             DataError,
         ),
-        ("a missing value", lambda at: at.estimates(x=_first(at.frame["x"], np.nan)), DataError),
-        ("an infinite value", lambda at: at.estimates(x=_first(at.frame["x"], np.inf)), DataError),
+        ("a missing value", lambda at: at.estimates(x=first(at.frame["x"], np.nan)), DataError),
+        ("an infinite value", lambda at: at.estimates(x=first(at.frame["x"], np.inf)), DataError),
         (
             "a level that the survey lacks",
-            lambda at: at.estimates(g=_first(at.frame["g"], "d")),
+            lambda at: at.estimates(g=first(at.frame["g"], "d")),
             DataError,
         ),
         (
             "a state that the survey lacks",
-            lambda at: at.estimates(state=_first(at.frame["state"], "HI")),
+            lambda at: at.estimates(state=first(at.frame["state"], "HI")),
             DataError,
         ),
         (
             "a state that the survey lacks, drawn anew",
             lambda at: at.poststratify(
-                at.frame.assign(state=_first(at.frame["state"], "HI")),
+                at.frame.assign(state=first(at.frame["state"], "HI")),
                 new_levels={"state": ["HI"]},
             ).shape[0],
             None,
@@ -67,15 +58,15 @@ CASES = [
         ),
         ("numbers as text", lambda at: at.estimates(x=at.frame["x"].astype(str)), DataError),
         ("text as numbers", lambda at: at.estimates(g=1), DataError),
-        ("weights below zero", lambda at: at.estimates(n=_first(at.frame["n"], -1)), DataError),
+        ("weights below zero", lambda at: at.estimates(n=first(at.frame["n"], -1)), DataError),
         (
             "a missing weight",
-            lambda at: at.estimates(n=_first(at.frame["n"] * 1.0, np.nan)),
+            lambda at: at.estimates(n=first(at.frame["n"] * 1.0, np.nan)),
             DataError,
         ),
         (
             "an infinite weight",
-            lambda at: at.estimates(n=_first(at.frame["n"] * 1.0, np.inf)),
+            lambda at: at.estimates(n=first(at.frame["n"] * 1.0, np.inf)),
             DataError,
         ),
         ("weights of zero throughout", lambda at: at.estimates(n=0), DataError),
@@ -163,7 +154,7 @@ CASES = [
         (
             "a missing area",
             lambda at: at.poststratify(
-                at.frame.assign(area=_first(at.frame["state"], None)), by="area"
+                at.frame.assign(area=first(at.frame["state"], None)), by="area"
             ),
             DataError,
         ),

@@ -6,12 +6,11 @@ Whatever comes must be an answer, or one refusal in the package's words.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -303,7 +302,7 @@ def run(count: int, seed: int) -> dict[str, int]:
     Of the last, each is printed with what makes it again.
     """
     found = {"right": 0, "refused": 0, "raw": 0}
-    with _nothing_long(), tempfile.TemporaryDirectory() as folder, _in(folder):
+    with _nothing_long(), tempfile.TemporaryDirectory() as folder, chdir(folder):
         calls = _calls()
         for name, wrong in requests(count, seed):
             came, said = outcome(calls[name], wrong)
@@ -364,14 +363,3 @@ def _nothing_long() -> Iterator[None]:
         mock.patch("mrp.datasets._download", side_effect=Reached, create=True),
     ):
         yield
-
-
-@contextmanager
-def _in(folder: str) -> Iterator[None]:
-    """Run in a folder: names of files may be made there."""
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)

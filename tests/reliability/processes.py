@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -50,7 +49,7 @@ def _shell(
             **given,
         }
         with (
-            _inside(at.folder),
+            chdir(at.folder),
             mock.patch.object(mrp.Model, "sample", _made_up)
             if samples
             else mock.patch.object(sampling, "run_kernel", _never),
@@ -75,16 +74,6 @@ def _shell(
 
 def _contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-
-
-@contextmanager
-def _inside(folder: Path) -> Iterator[None]:
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
 
 
 def _written(name: str, data: bytes) -> Callable[[Place], object]:

@@ -11,14 +11,7 @@ import polars as pl
 
 import mrp
 from mrp.errors import DataError, FormulaError, FrameWarning, RequestError
-from tests.reliability.cases import Case, Place, fake
-
-
-def _first(values: pd.Series, value: Any) -> pd.Series:
-    """The values with another first one."""
-    changed = values.astype(object) if isinstance(value, str) or value is None else values.copy()
-    changed.iloc[0] = value
-    return changed
+from tests.reliability.cases import Case, Place, fake, first
 
 
 def _of(table: Any) -> Any:
@@ -43,20 +36,20 @@ CASES = [
     for what, does, comes in [
         (
             "a missing number in a predictor",
-            lambda at: at.model(x=_first(at.survey["x"], np.nan)),
+            lambda at: at.model(x=first(at.survey["x"], np.nan)),
             DataError,
         ),
         (
             "a missing text in a predictor",
-            lambda at: at.model(g=_first(at.survey["g"], None)),
+            lambda at: at.model(g=first(at.survey["g"], None)),
             DataError,
         ),
-        ("a missing state", lambda at: at.model(state=_first(at.survey["state"], None)), DataError),
-        ("a missing outcome", lambda at: at.model(y=_first(at.survey["y"], np.nan)), DataError),
-        ("an infinite outcome", lambda at: at.model(y=_first(at.survey["y"], np.inf)), DataError),
+        ("a missing state", lambda at: at.model(state=first(at.survey["state"], None)), DataError),
+        ("a missing outcome", lambda at: at.model(y=first(at.survey["y"], np.nan)), DataError),
+        ("an infinite outcome", lambda at: at.model(y=first(at.survey["y"], np.inf)), DataError),
         (
             "an infinite predictor",
-            lambda at: at.model(x=_first(at.survey["x"], -np.inf)),
+            lambda at: at.model(x=first(at.survey["x"], -np.inf)),
             DataError,
         ),
         ("an outcome of text under gaussian", lambda at: at.model(y=at.survey["g"]), DataError),
@@ -132,23 +125,23 @@ CASES = [
         ),
         (
             "numbers and text in one predictor",
-            lambda at: at.model(g=_first(at.survey["g"].astype(object), 1)),
+            lambda at: at.model(g=first(at.survey["g"].astype(object), 1)),
             DataError,
         ),
         (
             "levels that differ only by case",
-            lambda at: at.model(g=_first(at.survey["g"], "A")),
+            lambda at: at.model(g=first(at.survey["g"], "A")),
             FrameWarning,
         ),
         (
             "levels that differ only by a blank at the end",
-            lambda at: at.model(state=_first(at.survey["state"], "AL ")),
+            lambda at: at.model(state=first(at.survey["state"], "AL ")),
             FrameWarning,
         ),
         (
             "levels that differ only by Unicode normalisation",
             lambda at: at.model(
-                g=_first(_first(at.survey["g"], "e\u0301").iloc[::-1], "\xe9").iloc[::-1]
+                g=first(first(at.survey["g"], "e\u0301").iloc[::-1], "\xe9").iloc[::-1]
             ),
             FrameWarning,
         ),
@@ -162,15 +155,15 @@ CASES = [
             lambda at: at.model("y ~ x + (1 | g:h)", g=["a:b", "a"] * 40, h=["c", "b:c"] * 40),
             DataError,
         ),
-        ("a level with NUL", lambda at: at.model(g=_first(at.survey["g"], "a\0")), DataError),
+        ("a level with NUL", lambda at: at.model(g=first(at.survey["g"], "a\0")), DataError),
         (
             "a level with half a surrogate pair",
-            lambda at: at.model(g=_first(at.survey["g"], "\ud800")),
+            lambda at: at.model(g=first(at.survey["g"], "\ud800")),
             DataError,
         ),
         (
             "a level of 100,000 characters",
-            lambda at: at.model(g=_first(at.survey["g"], "a" * 100_000)),
+            lambda at: at.model(g=first(at.survey["g"], "a" * 100_000)),
             None,
         ),
         (
