@@ -233,7 +233,7 @@ def poststratify(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FrameWarning)  # the rehearsal has said it
             if save_fit is not None:
-                with failures.noted():
+                with failures.noted("--save-fit"):
                     wrote.append(fit.save(save_fit))
             result = estimates(fit)
         table = result.to_frame()
@@ -241,7 +241,7 @@ def poststratify(
             show(table)  # first, so that it is seen if it can't be written
         for line in said_of_new_groups(result.about):
             say(line)
-        with failures.noted():
+        with failures.noted("--out"):
             wrote.insert(0, write_table(table, out))
         if wrote:
             say(f"Wrote {' and '.join(map(str, wrote))}")

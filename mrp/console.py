@@ -184,8 +184,8 @@ class Failures:
         self._any = False
 
     @contextmanager
-    def noted(self) -> Iterator[None]:
-        """Go on after a failure to write something, or to print it."""
+    def noted(self, option: str = "") -> Iterator[None]:
+        """Go on after a failure to write something, or to print it; to what an option names."""
         try:
             yield
         except (MRPError, OSError) as error:
@@ -193,7 +193,8 @@ class Failures:
             if isinstance(error, OSError):
                 _print_to_nowhere()
             if not isinstance(error, BrokenPipeError):  # whoever reads has closed it
-                say(f"error: {one_line(_of(error))}")
+                said = one_line(_of(error))
+                say(f"error: {said.replace('`path`', f'`{option}`') if option else said}")
 
     def end(self) -> None:
         """End with an exit code of its own if there was any."""
@@ -219,8 +220,12 @@ def _print_to_nowhere() -> None:
 
 
 def say(message: str) -> None:
-    """Print a line for the person who waits, apart from the results."""
-    typer.echo(shown(message), err=True)
+    """Print a line for the person who waits, apart from the results; if nobody reads, go on."""
+    try:
+        typer.echo(shown(message), err=True)
+    except OSError:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def tell(text: str) -> None:
@@ -320,6 +325,13 @@ def sample(model: Model, *, draws: int, tune: int, chains: int, seed: int) -> Fi
     return fit
 
 
+def _worst(info: Mapping[str, Any]) -> str:
+    """The worst R-hat, and where."""
+    if math.isnan(info["rhat"]):
+        return "no R-hat (it takes 2 chains of 4 draws)"
+    return f"worst R-hat {info['rhat']:.3f} ({info['rhat_at']})"
+
+
 def diagnosis(info: Mapping[str, Any]) -> str:
     """How far the draws of a fit can be trusted, in one line.
 
@@ -330,6 +342,6 @@ def diagnosis(info: Mapping[str, Any]) -> str:
     """
     return (
         f"{info['draws']:,} draws in {info['seconds']:.0f} s, {info['divergences']} divergences, "
-        f"worst R-hat {info['rhat']:.3f} ({info['rhat_at']}), "
+        f"{_worst(info)}, "
         f"worst ESS {min(info['ess_bulk'], info['ess_tail']):,.0f}"
     )

@@ -27,7 +27,7 @@ import pyarrow.parquet
 
 from mrp.cells import ROWS, added_up
 from mrp.design import Categorical, Design
-from mrp.errors import DataError, FrameWarning, RequestError, listing, warn
+from mrp.errors import DataError, FrameWarning, RequestError, listing, shortened, warn
 from mrp.files import check_source
 from mrp.frames import as_pandas
 from mrp.memory import LARGE, check_fits
@@ -114,13 +114,25 @@ def read_tables(
         if b"pandas" in (table.schema.metadata or {}):
             _check_categories(table.schema, argument, wanted)
             # its levels keep their order, ordered or not
-            table = table.to_pandas(self_destruct=True)
+            table = _as_pandas_says(table, argument)
         tables[argument] = as_pandas(table, argument)
         if is_added_up:
             tables[argument].attrs[ROWS] = rows[argument]
         del table
         pa.default_memory_pool().release_unused()
     return tables
+
+
+def _as_pandas_says(table: Any, argument: str) -> pd.DataFrame:
+    """A table in the types that pandas has noted when it wrote the file."""
+    try:
+        frame: pd.DataFrame = table.to_pandas(self_destruct=True)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise DataError(
+            f"`{argument}` must have columns of the types that pandas has noted in the file, got "
+            f"others: {shortened(str(error))}. Save the table again."
+        ) from error
+    return frame
 
 
 def _agreed(
@@ -351,6 +363,8 @@ class _Column:
     @cached_property
     def distinct(self) -> Any:
         """Its different values as text, without blanks around them."""
+        if pa.types.is_nested(self.values.type):
+            return pa.array([], pa.large_string())
         texts = self.values.unique().drop_null().cast(pa.large_string())
         return pc.utf8_trim_whitespace(texts)
 

@@ -16,7 +16,10 @@ def unmasked(values: Any) -> NDArray[Any]:
     """An array with NaN where a masked one hides a value, which NumPy would bring back."""
     if isinstance(values, np.ma.MaskedArray) and values.mask.any():
         return np.asarray(np.ma.filled(values.astype(np.float64), np.nan))
-    return np.asarray(values)
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError):  # rows of unequal length, a list within itself
+        return np.empty((), dtype=object)
 
 
 def numbers(returned: Any, argument: str, truth_values: str) -> Floats:

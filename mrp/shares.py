@@ -230,7 +230,10 @@ def _areas(
         if name in codes:
             of_cell = codes[name][some]
         elif _may_be_area(frame[name]):
-            of_cell = pd.factorize(frame[name].iloc[some], use_na_sentinel=False)[0]
+            try:
+                of_cell = pd.factorize(frame[name].iloc[some], use_na_sentinel=False)[0]
+            except TypeError:  # lists and the like are no names of areas
+                continue
         else:
             continue
         of_cell = of_cell.astype(np.int32)  # those of all columns are there together

@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 import mrp
 from mrp.cli import app
+from mrp.console import diagnosis
 from mrp.errors import FitError
 from mrp.options import WAYS
 from mrp.results.estimates import COLUMNS
@@ -731,3 +732,49 @@ def test_numbers_are_no_formulas(run: Run, folder: Path) -> None:
     result = run("survey.parquet", "frame.parquet", by="step")
     assert result.exit_code == 0, result.output
     assert "spreadsheet" not in result.stderr
+
+
+def test_estimates_are_written_where_nobody_reads_what_is_said(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(message: str | None = None, *, err: bool = False, **_: Any) -> None:
+        if err:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("typer.echo", gone)
+    result = run(by="region", save_fit="fit.nc")
+    assert result.exit_code == 0
+    assert len(pd.read_csv("out.csv")) == 3
+    assert mrp.load_fit("fit.nc").outcome == "support"
+
+
+def test_column_of_lists_that_nobody_asks_for_is_no_area(run: Run, folder: Path) -> None:
+    frame = pd.read_parquet("frame.parquet").assign(tags=[[k] for k in range(9)])
+    frame.to_parquet("tags.parquet")
+    frame = frame.assign(tags=[{"a": k} for k in range(9)]).to_parquet("tables.parquet")
+    assert run("survey.parquet", "tags.parquet", by="region").exit_code == 0
+    assert run("survey.parquet", "tables.parquet", by="region").exit_code == 0
+
+
+def test_failure_to_write_is_said_of_the_option(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "there").mkdir()
+
+    def vanishes(model: mrp.Model, **options: Any) -> mrp.Fit:
+        (folder / "there").rmdir()
+        return fake_sample(model, **options)
+
+    monkeypatch.setattr(mrp.Model, "sample", vanishes)
+    result = run(by="region", out="there/out.csv", save_fit="there/fit.nc")
+    assert result.exit_code == 1
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error")]
+    assert errors == [
+        f"error: `{option}` must be in a folder that exists, got 'there'. Create it."
+        for option in ("--save-fit", "--out")
+    ]
+
+
+def test_one_chain_has_no_r_hat() -> None:
+    info = {**INFO, "rhat": float("nan"), "rhat_at": "", "draws": 100}
+    assert "no R-hat (it takes 2 chains of 4 draws)" in diagnosis(info)

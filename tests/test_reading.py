@@ -677,3 +677,18 @@ def test_text_may_mean_a_missing_value_in_one_column_alone(tmp_path: Path) -> No
     assert survey["state"].tolist() == ["NA", "AK", "NA"]
     assert survey["y"].isna().tolist() == [False, True, False]
     assert survey["z"].isna().tolist() == [True, False, False]
+
+
+def test_column_of_another_type_than_pandas_has_noted_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    table = pa.Table.from_pandas(pd.DataFrame({"g": ["a", "b"], "y": [0, 1]}))
+    metadata = table.schema.metadata
+    nested = table.set_column(0, "g", pa.array([{"a": "x"}] * 2))
+    pa.parquet.write_table(nested.replace_schema_metadata(metadata), path)
+    with pytest.raises(DataError) as error:
+        read(path)
+    said = str(error.value)
+    assert said.startswith(
+        "`SURVEY` must have columns of the types that pandas has noted in the file, got others: "
+    )
+    assert said.endswith(" Save the table again.")

@@ -35,6 +35,8 @@ Floats = NDArray[np.float64]
 
 STEP = 1e-5
 """Half the distance of a numerical derivative, in standard deviations of the survey's column."""
+LEAST_STEP = 1e-10
+"""Least distance, of the largest number: less of it than one in a million is lost in rounding."""
 AFFINE = ("center", "scale", "standardize", "offset")
 """Calls that shift and scale a column, or leave it as it is."""
 
@@ -215,6 +217,8 @@ def _slope(asked: Context, name: str, slope: SlopeName, eps: float | None) -> Sl
     by_link = fit.levels is None
     exact = enters_linearly(fit.design, name) and (by_link or asked.type == "link")
     step = eps if eps is not None else 1.0 if exact else _small_step(fit, name)
+    if eps is not None:
+        _check_step(eps, asked.data[name], name)
     around: dict[int, Callable[[pd.Series], Any]] = {
         +1: lambda x: x.astype(float) + step,
         -1: lambda x: x.astype(float) - step,
@@ -265,6 +269,16 @@ def _small_step(fit: Fit, name: str) -> float:
         )
     spread = float(fit.survey[name].astype(float).std())
     return STEP * spread if spread > 0 else STEP
+
+
+def _check_step(step: float, column: pd.Series, name: str) -> None:
+    """Raise if numbers are so large that a step on both sides of them is lost in rounding."""
+    largest = float(np.abs(column.to_numpy(dtype=float)).max(initial=0.0))
+    if not LEAST_STEP * largest < step < np.sqrt(np.finfo(float).max):
+        raise RequestError(
+            f"`eps` must be a step that doubles tell apart, got {step!r} for {name!r}, whose "
+            f"numbers are up to {largest:.6g}. Usual: leave it out."
+        )
 
 
 def _check_eps(eps: float | None) -> None:

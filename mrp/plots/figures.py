@@ -282,7 +282,8 @@ def draw_ridges(drawn: Ridges, *, title: str | None = None, ax: Axes | None = No
     for base, series, mean, curve, at_mean in curves:
         line, pale, _ = SERIES[series]
         front = 2 + rows.positions[0] - base
-        seen = np.flatnonzero(curve > SEEN * drawn.heights.max())
+        # a curve that is flat beside the others is drawn where it is highest
+        seen = np.flatnonzero(curve > min(SEEN * drawn.heights.max(), curve.max() / 2))
         part = slice(max(seen[0] - 1, 0), seen[-1] + 2)
         x, y = drawn.grid[part], base + curve[part]
         ax.fill_between(x, base, y, color=pale, alpha=opacity, linewidth=0, zorder=front)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mrp.errors import RequestError, listing
+from mrp.errors import RequestError, listing, shortened
 
 Floats = NDArray[np.float64]
 Event = Callable[[Floats], NDArray[np.bool_]]
@@ -39,13 +39,14 @@ def region(bounds: Sequence[float]) -> tuple[Event, Event, Event]:
     """The events of being below, inside and above ``[low, high]``, which both are inside."""
     try:
         low, high = map(operator.pos, bounds)
-        valid = bool(low < high)
-    except (TypeError, ValueError):
+        low, high = float(low), float(high)
+        valid = low < high
+    except (TypeError, ValueError, OverflowError):
         valid = False
     if not valid:
         raise RequestError(
-            f"`bounds` must be two numbers [low, high] with low < high, got {bounds!r}. "
-            f"For example: [-0.01, 0.01]."
+            f"`bounds` must be two numbers [low, high] with low < high, got "
+            f"{shortened(repr(bounds))}. For example: [-0.01, 0.01]."
         )
     return lambda x: x < low, lambda x: (low <= x) & (x <= high), lambda x: x > high
 

@@ -450,3 +450,14 @@ def test_groups_can_not_have_the_names_of_the_labels():
     )
     with raises(RequestError, message):
         mrp.avg_slopes(fit(), variables="x", newdata=FRAME.assign(contrast="a"), by="contrast")
+
+
+@pytest.mark.parametrize("eps", [1e-300, 1e-12, 1e300])
+def test_step_that_is_lost_in_rounding_is_refused(eps):
+    largest = float(FRAME["x"].abs().max())
+    message = (
+        f"`eps` must be a step that doubles tell apart, got {eps!r} for 'x', whose numbers are up "
+        f"to {largest:.6g}. Usual: leave it out."
+    )
+    with raises(RequestError, message):
+        mrp.slopes(fit(), variables="x", newdata=FRAME, eps=eps)

@@ -21,6 +21,7 @@ import mrp
 from mrp.errors import RequestError
 from mrp.plots import figures
 from mrp.plots.layers import interval_layers, ridge_layers
+from mrp.results.estimates import Made, estimates
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -362,3 +363,11 @@ def test_pictures_of_hostile_labels_are_files_of_their_kind(normals, extension, 
     assert path.read_bytes()[:4] in (b"\x89PNG", b"<?xm", b"%PDF")
     if extension == "svg":
         ElementTree.parse(path)
+
+
+def test_ridge_that_is_flat_beside_the_others_is_drawn():
+    rng = np.random.default_rng(1)
+    draws = np.stack([rng.normal(0, 1e-4, 200), rng.normal(0, 10.0, 200)])
+    pair = estimates(pd.DataFrame({"g": ["sharp", "flat"]}), Made(draws), chains=2, about={})
+    axes = pair.plot("ridge")
+    assert len(axes.lines) >= 2

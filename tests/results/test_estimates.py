@@ -641,3 +641,10 @@ def test_numbers_among_the_labels_of_a_longer_table_are_rounded():
     estimate = made(rows=61)
     measured = dataclasses.replace(estimate, labels=estimate.labels.assign(observed=1 / 3))
     assert all(" 0.333333 " in line for line in repr(measured).splitlines()[1:11])
+
+
+def test_bounds_that_are_no_numbers_of_doubles_are_refused():
+    with pytest.raises(RequestError) as error:
+        made().equivalence([2**2000, 2**2001])
+    assert str(error.value).startswith("`bounds` must be two numbers [low, high] with low < high")
+    assert len(str(error.value)) < 400
