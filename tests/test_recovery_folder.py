@@ -392,3 +392,21 @@ def test_workers_of_a_parent_that_is_killed_end_and_what_is_finished_is_kept(end
         rows = folders.Survey(number, *request_of(tmp_path / "folder")).read(file)
         assert rows is not None
         assert rows["failure"].isna().all()
+
+
+def test_another_function_under_the_same_name_is_another_request(begun, sampled):
+    path, table = begun
+
+    def linear(fit):
+        return mrp.avg_predictions(fit, type="link")
+
+    message = (
+        f"`path` must be the folder of the same request, got {str(path)!r}, where other surveys "
+        f"were begun: another function for the estimand 'nation'. Choose another folder, or "
+        f"delete this one."
+    )
+    with raises(RequestError, message):
+        mrp.recover(MODEL, {"nation": linear}, path=path, **OPTIONS)
+    assert sampled == []
+    again = mrp.recover(MODEL, {"nation": lambda fit: nation(fit)}, path=path, **OPTIONS)
+    pd.testing.assert_frame_equal(again.table, table)

@@ -95,15 +95,15 @@ def _made_again(unfit: Mapping[int, str], path: Path) -> str:
     )
 
 
-def opened(path: Path, request: Request, labels: Names) -> Folder:
+def opened(path: Path, description: Mapping[str, Any], labels: Names) -> Folder:
     """The folder of a request: a new one, or one in which the same request was begun.
 
     Parameters
     ----------
     path
         The folder. It is created where its own folder exists.
-    request, labels
-        What is done, and the labels of its estimates.
+    description, labels
+        What is done, as `described` says it, and the labels of its estimates.
 
     Raises
     ------
@@ -111,7 +111,6 @@ def opened(path: Path, request: Request, labels: Names) -> Folder:
         It can't be created or written to, holds something else, or another request was begun in
         it.
     """
-    description = described(request, labels)
     text = json.dumps(description, indent=2) + "\n"
     try:
         _create(path)
@@ -175,6 +174,8 @@ def _create(path: Path) -> None:
 
 def _check_same(there: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
     differ = [name for name in now if there.get(name) != now[name]]
+    # of another model, functions say something else, too
+    differ = [name for name in differ if name != "estimands"] or differ
     if differ:
         changes = [_change(name, there.get(name), now[name]) for name in differ]
         raise RequestError(
@@ -188,6 +189,8 @@ def _change(name: str, there: Any, now: Any) -> str:
         keys = [key for key in {**there, **now} if there.get(key) != now.get(key)]
         parts = [_change(f"{name} of {key!r}", there.get(key), now.get(key)) for key in keys]
         return "; ".join(parts)
+    if name.startswith("estimands of "):
+        return f"another function for the estimand {name.removeprefix('estimands of ')}"
     if name.removeprefix("source ") in DIGESTS or len(f"{there}{now}") > 100:
         return f"other {name}"
     return f"{name} {_shown(there)} there, {_shown(now)} now"
@@ -197,10 +200,17 @@ def _shown(value: Any) -> str:
     return "none" if value is None else repr(value)
 
 
-def described(request: Request, labels: Names) -> dict[str, Any]:
+def described(request: Request, labels: Names, answers: Mapping[str, str]) -> dict[str, Any]:
     """What makes the numbers of a request, as JSON.
 
-    What the functions of the estimands compute can't be compared: only their names and labels are.
+    Functions can't be compared, but what they say of the same made-up draws can.
+
+    Parameters
+    ----------
+    request, labels
+        What is done, and the labels of its estimates.
+    answers
+        What each estimand says of made-up draws.
     """
     return {
         "format": FORMAT,
@@ -211,6 +221,7 @@ def described(request: Request, labels: Names) -> dict[str, Any]:
         **asdict(request.sampler),
         "rank_draws": request.rank_draws,
         "labels": {name: list(own) for name, own in labels.items()},
+        "estimands": {name: _digest(said) for name, said in answers.items()},
     }
 
 

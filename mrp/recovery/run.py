@@ -25,7 +25,7 @@ from mrp.recovery.folder import Folder, described, opened
 from mrp.recovery.refits import Request, Sampler
 from mrp.recovery.result import Recovery
 from mrp.recovery.surveys import Source, simulate
-from mrp.recovery.trial import names, trial
+from mrp.recovery.trial import asked, trial
 from mrp.recovery.workers import check_workers_fit, refits
 
 BYTES_OF_ROW = 600
@@ -144,12 +144,13 @@ def recover(
     if estimands is None:
         estimands = shared_parameters(tried.truth, tried.model)
     request = Request(fakes, refitted, dict(estimands), sampler, rank_draws, log_likelihood)
-    labels = names(request, tried)
+    labels, answers = asked(request, tried)
     _check_fits(request, labels, processes)
-    folder = None if path is None else opened(Path(path), request, labels)
+    description = described(request, labels, answers)
+    folder = None if path is None else opened(Path(path), description, labels)
     tables = _tables(request, labels, folder, processes, progress)
     table = pd.concat([tables[number] for number in sorted(tables)], ignore_index=True)
-    return Recovery(table, rank_draws, described(request, labels))
+    return Recovery(table, rank_draws, description)
 
 
 def _model(source: Source, model: Model | None) -> Model:

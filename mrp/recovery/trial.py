@@ -102,8 +102,10 @@ def _first(fakes: FakeSurveys) -> FakeSurvey:
     ) from impossible
 
 
-def names(request: Request, tried: Trial) -> Names:
-    """Labels of every estimand.
+def asked(request: Request, tried: Trial) -> tuple[Names, dict[str, str]]:
+    """Labels of every estimand, and what each function says of made-up draws.
+
+    The latter tells functions apart that have the same name and labels.
 
     Raises
     ------
@@ -113,13 +115,14 @@ def names(request: Request, tried: Trial) -> Names:
     Exception
         What an estimand raises itself.
     """
-    found = {name: _names(name, of, tried) for name, of in request.estimands.items()}
+    found = {name: _asked(name, of, tried) for name, of in request.estimands.items()}
+    labels = {name: own for name, (own, _) in found.items()}
     if request.with_log_likelihood:
-        found[LOG_LIKELIHOOD] = ("log likelihood",)
-    return found
+        labels[LOG_LIKELIHOOD] = ("log likelihood",)
+    return labels, {name: said for name, (_, said) in found.items()}
 
 
-def _names(name: str, of: Estimand, tried: Trial) -> tuple[str, ...]:
+def _asked(name: str, of: Estimand, tried: Trial) -> tuple[tuple[str, ...], str]:
     with _said_of(name, "the true parameters"):
         of_truth = answer(of, tried.truth, tried.seeds.truth)
     _check_kind(name, of_truth)
@@ -133,7 +136,8 @@ def _names(name: str, of: Estimand, tried: Trial) -> tuple[str, ...]:
         if not takes_seed(of):
             for fit in (tried.source, tried.model):
                 _check_repeatable(name, of, fit)
-    return labels
+    # less the digits that rounding may change
+    return labels, " ".join(f"{value:.5e}" for value in _values(of_model).ravel())
 
 
 @contextmanager
