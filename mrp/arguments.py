@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from importlib import import_module
@@ -17,7 +16,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, cast, get_args, get_origin
 
-from mrp.errors import ArgumentError, MRPError, closest, listing, written
+from mrp.errors import ArgumentError, MRPError, closest, is_text, listing, written
 from mrp.words import ARGUMENTS, ATTRIBUTES
 
 NEEDED: Mapping[str, str] = {
@@ -145,7 +144,7 @@ def _not_writable(bound: inspect.BoundArguments, error: Exception) -> str | None
         text = os.fspath(value) if isinstance(value, os.PathLike) else value
         if not isinstance(text, str):
             continue
-        if any(unicodedata.category(each) == "Cs" for each in text):
+        if not is_text(text):
             return f"`{name}` must be text without halves of characters, got {written(text)}."
         is_path = "PathLike" in str(bound.signature.parameters[name].annotation)
         if is_path and ("\0" in text or len(os.fsencode(Path(text).name)) > LONGEST_NAME):

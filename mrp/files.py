@@ -193,11 +193,16 @@ def write_table(table: pd.DataFrame, path: Path, argument: str = "path") -> Path
         The file can't be written.
     """
     with complete(path, argument) as file:
-        if path.suffix.lower() == ".parquet":
-            file.write(parquet_of(table))
-        else:
-            table.to_csv(file, index=False)
+        put_table(table, path, file)
     return path
+
+
+def put_table(table: pd.DataFrame, path: Path, file: BinaryIO) -> None:
+    """Write a table to an open file, as what the extension of a path says."""
+    if path.suffix.lower() == ".parquet":
+        file.write(parquet_of(table))
+    else:
+        table.to_csv(file, index=False)
 
 
 def parquet_of(table: pd.DataFrame) -> memoryview:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from numbers import Number
 from typing import Any
 
@@ -237,8 +237,7 @@ def check_text(table: pd.DataFrame, argument: str) -> None:
     Only columns of objects can have them.
     """
     for name, column in table.items():
-        values = column.array if column.dtype == object else ()
-        bad = next((value for value in values if not is_text(value)), None)
+        bad = _first_that_is_not(is_text, column)
         if bad is not None:
             raise DataError(
                 f"`{argument}` must have text that can be written in UTF-8, got {written(bad)} in "
@@ -424,10 +423,15 @@ def _check_by_columns(columns: Sequence[str], data: pd.DataFrame, argument: str)
             )
 
 
+def _first_that_is_not(kind: Callable[[object], bool], column: pd.Series) -> Any:
+    """The first value of a column of objects that is not of a kind; None if all are."""
+    values = column.array if column.dtype == object else ()
+    return next((value for value in values if not kind(value)), None)
+
+
 def check_hashable(column: pd.Series, argument: str, rule: str) -> None:
     """Raise if a column has lists or the like, which can't be compared with levels."""
-    values = column.array if column.dtype == object else ()
-    odd = next((value for value in values if not is_hashable(value)), None)
+    odd = _first_that_is_not(is_hashable, column)
     if odd is not None:
         raise DataError(
             f"`{argument}` must name {rule}, got {written(odd)} in {column.name!r}. Give each row "

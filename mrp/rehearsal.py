@@ -17,6 +17,7 @@ import xarray as xr
 
 from mrp.design import Design
 from mrp.errors import FrameWarning, RequestError, listing, warn
+from mrp.files import put_table
 from mrp.fit import Fit
 from mrp.levels import LevelParameters
 from mrp.model.families import FAMILIES, FamilyName
@@ -105,10 +106,7 @@ def check_written(table: pd.DataFrame, path: Path, argument: str) -> None:
         _warn_of_formulas(table, path, argument)
     buffer = io.BytesIO()
     try:
-        if path.suffix.lower() == ".parquet":
-            table.to_parquet(buffer, index=False)
-        else:
-            table.to_csv(buffer, index=False)
+        put_table(table, path, buffer)
     except (TypeError, ValueError, NotImplementedError, ArithmeticError) as error:
         raise RequestError(
             f"`{argument}` must be a file that can hold the table, got {str(path)!r}: {error}. "
