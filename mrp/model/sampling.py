@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from mrp.checks.diagnostics import judge
 from mrp.errors import (
@@ -102,8 +103,8 @@ def run_kernel(
 
     with _interface():
         model = compiled(packed)
-    with _interface(model.started):
-        trace = _sampled(model, run)
+    with _interface(model.started), threadpool_limits(limits=1, user_api="blas"):
+        trace = _sampled(model, run)  # whose chains are side by side already
     with _interface():
         _check_densities(packed, trace, NAME)
     return _tidy(

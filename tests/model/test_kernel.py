@@ -13,8 +13,8 @@ from mrp.coefficients import correlation_name, number_of
 from mrp.levels import THRESHOLD
 from mrp.model import graph
 from mrp.model.kernel import arithmetic, density, geometry, layout, parts
-from mrp.model.kernel.places import places_of
-from mrp.model.kernel.predictors import stack
+from mrp.model.places import places_of
+from mrp.model.predictors import stack
 
 TRANSFORMS = ("log", "logodds", "interval", "ordered")
 

@@ -113,6 +113,20 @@ def run_stage(context, address, q, gradient, ints, index, floats, work):
 
 
 @intrinsic
+def call(context, address, arguments):
+    """Call the C function at an address, which takes the addresses in a tuple of pointers."""
+
+    def generate(context, builder, signature, values):
+        generic = cgutils.voidptr_t
+        pointers = [builder.bitcast(p, generic) for p in cgutils.unpack_tuple(builder, values[1])]
+        kind = cgutils.ir.FunctionType(cgutils.ir.VoidType(), [generic] * len(pointers))
+        builder.call(builder.inttoptr(values[0], kind.as_pointer()), pointers)
+        return context.get_dummy_value()
+
+    return types.none(types.int64, arguments), generate
+
+
+@intrinsic
 def in_any_order(context, total, addend):
     """total + addend in a sum that may be reordered, while the addend's own roundings may not."""
 
@@ -120,6 +134,12 @@ def in_any_order(context, total, addend):
         return builder.fadd(*arguments, flags=("reassoc", "nsz"))
 
     return types.float64(types.float64, types.float64), generate
+
+
+@njit(**INLINED)
+def is_zero(pointer):
+    """Whether the bits of the double at a pointer are all zero."""
+    return _as_bits(pointer[0]) == 0
 
 
 @njit(**INLINED)

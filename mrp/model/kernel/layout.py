@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from numba.extending import get_cython_function_address
 from numpy.typing import NDArray
 
 from mrp.coefficients import (
@@ -22,10 +23,10 @@ from mrp.levels import NO_LEVELS, THRESHOLD, THRESHOLD_DIM, LevelParameters
 from mrp.links import Link
 from mrp.model.collapse import Observed
 from mrp.model.families import Family
-from mrp.model.kernel import density
+from mrp.model.kernel import density, header
 from mrp.model.kernel.parts import Part, in_order, parts_of, stacked
-from mrp.model.kernel.places import Place, places_of, population_size
-from mrp.model.kernel.predictors import Stack, sign_of, stack
+from mrp.model.places import Place, places_of, population_size
+from mrp.model.predictors import Stack, sign_of, stack
 from mrp.model.priors import Prior, Priors
 
 Floats = NDArray[np.float64]
@@ -34,37 +35,40 @@ Named = tuple[tuple[str, ...], Floats]
 """Dims of a variable besides chain and draw, and its draws (draws, …)."""
 
 FAMILIES = {
-    "bernoulli": density.SUCCESSES,
-    "binomial": density.SUCCESSES,
-    "poisson": density.POISSON,
-    "gaussian": density.GAUSSIAN,
-    "negativebinomial": density.NEGATIVE_BINOMIAL,
-    "categorical": density.CATEGORICAL,
-    "cumulative": density.CUMULATIVE,
-    "sratio": density.SUCCESSES,
+    "bernoulli": header.SUCCESSES,
+    "binomial": header.SUCCESSES,
+    "poisson": header.POISSON,
+    "gaussian": header.GAUSSIAN,
+    "negativebinomial": header.NEGATIVE_BINOMIAL,
+    "categorical": header.CATEGORICAL,
+    "cumulative": header.CUMULATIVE,
+    "sratio": header.SUCCESSES,
 }
 LINKS: dict[Link, int] = {
-    "identity": density.IDENTITY,
-    "log": density.LOG,
-    "logit": density.LOGIT,
-    "probit": density.PROBIT,
-    "cloglog": density.CLOGLOG,
+    "identity": header.IDENTITY,
+    "log": header.LOG,
+    "logit": header.LOGIT,
+    "probit": header.PROBIT,
+    "cloglog": header.CLOGLOG,
 }
 PRIORS = {
-    "flat": (density.FLAT, ()),
-    "half_flat": (density.FLAT, ()),
-    "normal": (density.NORMAL, ("mu", "sigma")),
-    "half_normal": (density.NORMAL, (None, "sigma")),
-    "student_t": (density.STUDENT_T, ("nu", "mu", "sigma")),
-    "half_student_t": (density.STUDENT_T, ("nu", None, "sigma")),
-    "cauchy": (density.CAUCHY, ("alpha", "beta")),
-    "half_cauchy": (density.CAUCHY, (None, "beta")),
-    "laplace": (density.LAPLACE, ("mu", "b")),
-    "exponential": (density.EXPONENTIAL, ("lam",)),
-    "gamma": (density.GAMMA, ("alpha", "beta")),
-    "inv_gamma": (density.INVERSE_GAMMA, ("alpha", "beta")),
+    "flat": (header.FLAT, ()),
+    "half_flat": (header.FLAT, ()),
+    "normal": (header.NORMAL, ("mu", "sigma")),
+    "half_normal": (header.NORMAL, (None, "sigma")),
+    "student_t": (header.STUDENT_T, ("nu", "mu", "sigma")),
+    "half_student_t": (header.STUDENT_T, ("nu", None, "sigma")),
+    "cauchy": (header.CAUCHY, ("alpha", "beta")),
+    "half_cauchy": (header.CAUCHY, (None, "beta")),
+    "laplace": (header.LAPLACE, ("mu", "b")),
+    "exponential": (header.EXPONENTIAL, ("lam",)),
+    "gamma": (header.GAMMA, ("alpha", "beta")),
+    "inv_gamma": (header.INVERSE_GAMMA, ("alpha", "beta")),
 }
 """The kernel's code of each prior, and which argument goes where; None: a location of zero."""
+
+LAPACK = "scipy.linalg.cython_lapack"
+"""Where the addresses of LAPACK's functions are."""
 
 _NONE: NDArray[Any] = np.zeros(0)
 
@@ -78,9 +82,9 @@ class Conditional:
     information
         Information of each group's respondents about its effects (groups, width, width).
     score
-        Information times the effects that fit best at `Geometry.shift` (groups, width).
+        Information times the effects that fit best at the joint block's centre (groups, width).
     slope
-        Decrease of the score per unit of the population-level coefficients (groups, width, p).
+        Decrease of the score per unit of the joint block (groups, width, n).
     """
 
     information: Floats
@@ -92,17 +96,29 @@ class Conditional:
 class Geometry:
     """How q relates to the parameters; changes the path of a sampler, not the posterior.
 
+    The joint block is made of the effects of some blocks, and of thresholds, centred intercepts and
+    slopes less their `shift`, with the logarithms of gaps in place of all but the first of the
+    thresholds that rise.
+
     Parameters
     ----------
-    shift, transform
-        Thresholds, centred intercepts and slopes are ``shift + transform q`` (p,), (p, p), with
-        the logarithms of gaps in place of all but the first of the thresholds that rise,
-    followed, curvature
-        or, with a block to follow (None: no block), ``shift + U'^-1 q`` where U U' is their
-        precision given the block's standard deviations and correlations: `curvature` (p, p) is
-        what it is with the block's effects fixed.
-    blocks
-        For each block, what its groups' effects are centred and scaled by.
+    shift
+        About where the coefficients are (p,).
+    follows
+        What the joint block's scale follows: `header.CONSTANT`, `JOINTLY` or `EFFECTS_TOO`.
+    transform
+        The joint block is ``transform q`` where its scale is constant (p, p).
+    joint
+        Blocks whose effects are in the joint block, in their order there; coefficients come last.
+    curvature
+        Information about the joint block (n, n), less what other effects absorb unless it follows
+        them.
+    score
+        Derivative of the log likelihood, and of the coefficients' priors, at the centre (n,).
+    centre
+        About where the joint block is (n,).
+    conditional
+        For each other block, what its groups' effects are centred and scaled by.
     start
         A point q from which sampling can start (dim,).
     unsettled
@@ -111,11 +127,14 @@ class Geometry:
     """
 
     shift: Floats
+    follows: int
     transform: Floats
-    blocks: tuple[Conditional, ...]
+    joint: tuple[int, ...]
+    curvature: Floats
+    score: Floats
+    centre: Floats
+    conditional: Mapping[int, Conditional]
     start: Floats
-    followed: int | None = None
-    curvature: Floats | None = None
     unsettled: int | None = None
 
 
@@ -171,15 +190,16 @@ def plain_geometry(
     """The geometry of the PyMC graph: coefficients as they are, standardised effects."""
     places, dim, _ = places_of(design, family, by_level)
     p = population_size(design, by_level)
-    blocks = [
-        Conditional(
+    blocks = {
+        b: Conditional(
             np.zeros((place.groups, place.width, place.width)),
             np.zeros((place.groups, place.width)),
             np.zeros((place.groups, place.width, p)),
         )
-        for place in places
-    ]
-    return Geometry(np.zeros(p), np.eye(p), tuple(blocks), np.zeros(dim))
+        for b, place in enumerate(places)
+    }
+    zero, one = np.zeros(p), np.eye(p)
+    return Geometry(zero, header.CONSTANT, one, (), one, zero, zero, blocks, np.zeros(dim))
 
 
 def pack(
@@ -209,65 +229,92 @@ def pack(
     parts = stacked(parts_of(design, observed.rows, places, by_level), rows, by_level)
     order = in_order(parts)
 
-    ints, index, floats = _Packer(density.HEADER), _Packer(0), _Packer(0)
-    header = ints.head
-    header[density.DIM] = dim
-    header[density.ROWS] = len(order)
-    header[density.FAMILY] = FAMILIES[family.name]
-    header[density.LINK] = LINKS[link]
-    header[density.POPULATION] = population
-    header[density.PREDICTORS] = by_level.predictors
-    header[density.GAPS] = by_level.thresholds - 1 if by_level.rising else 0
-    header[density.BINARY] = rows.binary
-    header[density.AUXILIARY] = family.auxiliary is not None
-    header[density.BLOCKS] = len(places)
-    header[density.PARTS] = len(parts)
-    header[density.RUNS] = len(parts[0].matrix)
-    header[density.DISTINCT] = sum(len(part.matrix) for part in parts)
-    header[density.COEFFICIENTS] = coefficients
+    ints, index, floats = _Packer(header.HEADER), _Packer(0), _Packer(0)
+    head = ints.head
+    head[header.DIM] = dim
+    head[header.ROWS] = len(order)
+    head[header.FAMILY] = FAMILIES[family.name]
+    head[header.LINK] = LINKS[link]
+    head[header.POPULATION] = population
+    head[header.PREDICTORS] = by_level.predictors
+    head[header.GAPS] = by_level.thresholds - 1 if by_level.rising else 0
+    head[header.BINARY] = rows.binary
+    head[header.AUXILIARY] = family.auxiliary is not None
+    head[header.BLOCKS] = len(places)
+    head[header.PARTS] = len(parts)
+    head[header.RUNS] = len(parts[0].matrix)
+    head[header.DISTINCT] = sum(len(part.matrix) for part in parts)
+    head[header.COEFFICIENTS] = coefficients
 
-    _pack_parts(parts, order, header, index, floats)
-    _pack_outcome(observed, rows, order, header, floats)
-    header[density.AT_OFFSET] = floats.add(
-        sign_of(by_level) * observed.rows.offset()[rows.row[order]]
-    )
+    _pack_parts(parts, order, head, index, floats)
+    _pack_outcome(observed, rows, order, head, floats)
+    head[header.AT_OFFSET] = floats.add(sign_of(by_level) * observed.rows.offset()[rows.row[order]])
     means = population_means(design, observed, priors, by_level)
-    _pack_intercepts(means, design, by_level, header, floats)
-    header[density.AT_SHIFT] = floats.add(geometry.shift)
-    header[density.AT_TRANSFORM] = floats.add(geometry.transform.ravel())
-    followed = geometry.followed
-    header[density.FOLLOWED] = -1 if followed is None else followed
-    if geometry.curvature is not None:
-        header[density.AT_CURVATURE] = floats.add(geometry.curvature.ravel())
+    _pack_intercepts(means, design, by_level, head, floats)
+    head[header.AT_SHIFT] = floats.add(geometry.shift)
+    _pack_joint(geometry, head, floats)
     codes, arguments = _priors(design, priors, family, by_level)
-    header[density.AT_PRIORS] = ints.add(codes)
-    header[density.AT_ARGUMENTS] = floats.add(arguments)
-    descriptions = []
-    for b, place in enumerate(places):
-        conditional = geometry.blocks[b]
-        own = [
-            place.width,
-            place.groups,
-            place.together,
-            place.sd,
-            place.partial,
-            place.effect,
-            place.coefficient,
-            floats.add(_beta_shapes(place, priors.cor[b])),
-            floats.add(conditional.information.transpose(1, 2, 0).ravel()),
-            floats.add(conditional.score.T.ravel()),
-            floats.add(conditional.slope.T.ravel()) if b == followed or conditional.slope.any()
-            else -1,
-            0,
-        ]  # fmt: skip
-        descriptions.append(own)
-    density.lay_out_work(header, descriptions)
-    header[density.AT_BLOCKS] = ints.add(np.array(descriptions, dtype=np.int64).ravel())
+    head[header.AT_PRIORS] = ints.add(codes)
+    head[header.AT_ARGUMENTS] = floats.add(arguments)
+    firsts = _firsts(geometry, places)
+    descriptions = [
+        _description(b, place, firsts[b], geometry, priors, floats)
+        for b, place in enumerate(places)
+    ]
+    header.lay_out_work(head, descriptions)
+    head[header.AT_BLOCKS] = ints.add(np.array(descriptions, dtype=np.int64).ravel())
     auxiliary = population if family.auxiliary is not None else None
     return Packed(
         ints.joined(np.int64), index.joined(np.int32), floats.joined(np.float64), dim,
         population, coefficients, auxiliary, places, means, geometry,
     )  # fmt: skip
+
+
+def _firsts(geometry: Geometry, places: Sequence[Place]) -> list[int]:
+    """Where each block's effects begin in the joint block; -1 for blocks that are not in it."""
+    firsts, start = [-1] * len(places), 0
+    for b in geometry.joint:
+        firsts[b], start = start, start + places[b].width * places[b].groups
+    return firsts
+
+
+def _description(
+    b: int, place: Place, first: int, geometry: Geometry, priors: Priors, floats: _Packer
+) -> list[int]:
+    """A block's fields, as `header` has them."""
+    own = [
+        place.width,
+        place.groups,
+        place.together,
+        place.sd,
+        place.partial,
+        place.effect,
+        place.coefficient,
+        first,
+        floats.add(_beta_shapes(place, priors.cor[b])),
+    ]
+    if first >= 0:
+        return [*own, -1, -1, -1, 0]
+    conditional = geometry.conditional[b]
+    return [
+        *own,
+        floats.add(conditional.information.transpose(1, 2, 0).ravel()),
+        floats.add(conditional.score.T.ravel()),
+        floats.add(conditional.slope.T.ravel()) if conditional.slope.any() else -1,
+        0,
+    ]
+
+
+def _pack_joint(geometry: Geometry, head: Ints, floats: _Packer) -> None:
+    head[header.FOLLOWS] = geometry.follows
+    head[header.JOINT] = len(geometry.centre)
+    head[header.AT_TRANSFORM] = floats.add(geometry.transform.ravel())
+    head[header.AT_CURVATURE] = floats.add(geometry.curvature.ravel())
+    head[header.AT_JOINT_SCORE] = floats.add(geometry.score)
+    head[header.AT_CENTRE] = floats.add(geometry.centre)
+    head[header.LOWER], head[header.AS_IT_IS] = ord("L"), ord("N")
+    head[header.POTRF] = get_cython_function_address(LAPACK, "dpotrf")
+    head[header.TRTRI] = get_cython_function_address(LAPACK, "dtrtri")
 
 
 class _Packer:
@@ -286,16 +333,18 @@ class _Packer:
 
     def joined(self, dtype: type) -> NDArray[Any]:
         # one element more, so that an empty array has an address
-        return np.concatenate([self.head, *self.pieces, np.zeros(1)]).astype(dtype)
+        return np.concatenate(
+            [self.head.astype(dtype), *(p.astype(dtype) for p in self.pieces), np.zeros(1, dtype)]
+        )
 
 
 def _pack_parts(
-    parts: Sequence[Part], order: Ints, header: Ints, index: _Packer, floats: _Packer
+    parts: Sequence[Part], order: Ints, head: Ints, index: _Packer, floats: _Packer
 ) -> None:
     """The parts' matrices as one sparse matrix, row by row, and the rows' look-ups."""
     base, look_ups, counts, columns, values = 0, [_NONE], [_NONE], [_NONE], [_NONE]
     runs = np.bincount(parts[0].index, minlength=len(parts[0].matrix))
-    header[density.AT_RUN_ENDS] = index.add(np.cumsum(runs))
+    head[header.AT_RUN_ENDS] = index.add(np.cumsum(runs))
     for part in parts:
         if base:
             look_ups.append(base + part.index[order])
@@ -304,37 +353,37 @@ def _pack_parts(
         counts.append(filled.sum(axis=1))
         columns.append(part.spelled_out[filled])
         values.append(part.matrix[filled])
-    header[density.AT_INDEX] = index.add(np.concatenate(look_ups))
-    header[density.AT_ROW_ENDS] = index.add(np.cumsum(np.concatenate(counts)))
-    header[density.AT_COLUMNS] = index.add(np.concatenate(columns))
-    header[density.AT_MATRIX] = floats.add(np.concatenate(values))
+    head[header.AT_INDEX] = index.add(np.concatenate(look_ups))
+    head[header.AT_ROW_ENDS] = index.add(np.cumsum(np.concatenate(counts)))
+    head[header.AT_COLUMNS] = index.add(np.concatenate(columns))
+    head[header.AT_MATRIX] = floats.add(np.concatenate(values))
 
 
 def _pack_outcome(
-    observed: Observed, rows: Stack, order: Ints, header: Ints, floats: _Packer
+    observed: Observed, rows: Stack, order: Ints, head: Ints, floats: _Packer
 ) -> None:
-    header[density.AT_OUTCOME] = floats.add(rows.y[order])
-    header[density.AT_TRIALS] = floats.add(rows.times[order])
-    header[density.AT_TOTALS] = floats.add([observed.respondents, observed.within.sum()])
+    head[header.AT_OUTCOME] = floats.add(rows.y[order])
+    head[header.AT_TRIALS] = floats.add(rows.times[order])
+    head[header.AT_TOTALS] = floats.add([observed.respondents, observed.within.sum()])
     distinct, index = np.unique(rows.y, return_inverse=True)
     respondents = np.bincount(index, weights=observed.count[rows.row])
-    header[density.AT_COUNTS] = floats.add(np.concatenate([distinct, respondents]))
-    header[density.COUNTS] = len(distinct)
+    head[header.AT_COUNTS] = floats.add(np.concatenate([distinct, respondents]))
+    head[header.COUNTS] = len(distinct)
 
 
 def _pack_intercepts(
-    means: Floats, design: Design, by_level: LevelParameters, header: Ints, floats: _Packer
+    means: Floats, design: Design, by_level: LevelParameters, head: Ints, floats: _Packer
 ) -> None:
     """Which coefficients take the means up, and by how much per unit of the others."""
     if by_level.thresholds:
         row = np.concatenate([np.zeros(by_level.thresholds), -means])
-        header[density.INTERCEPTS], header[density.STRIDE] = by_level.thresholds, 1
-        header[density.AT_MEANS] = floats.add(np.tile(row, by_level.thresholds))
+        head[header.INTERCEPTS], head[header.STRIDE] = by_level.thresholds, 1
+        head[header.AT_MEANS] = floats.add(np.tile(row, by_level.thresholds))
         return
     if design.has_intercept:
-        header[density.INTERCEPTS] = by_level.predictors
-    header[density.STRIDE] = len(means)
-    header[density.AT_MEANS] = floats.add(np.kron(np.eye(by_level.predictors), means).ravel())
+        head[header.INTERCEPTS] = by_level.predictors
+    head[header.STRIDE] = len(means)
+    head[header.AT_MEANS] = floats.add(np.kron(np.eye(by_level.predictors), means).ravel())
 
 
 def population_means(
@@ -372,7 +421,7 @@ def _priors(
 
 def _arguments(prior: Prior, width: int) -> Floats:
     """Arguments (width x 3,) of a prior, one row for each coefficient."""
-    table = np.zeros((width, density.ARGUMENTS))
+    table = np.zeros((width, header.ARGUMENTS))
     for k, name in enumerate(PRIORS[prior.name][1]):
         table[:, k] = 0.0 if name is None else prior.values[name]
     return table.ravel()

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from mrp.design import Design, DesignRows, Term, unique_rows
 from mrp.levels import LevelParameters
-from mrp.model.kernel.places import Place
-from mrp.model.kernel.predictors import Stack
+from mrp.model.places import Place
+from mrp.model.predictors import Stack
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

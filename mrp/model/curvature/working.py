@@ -13,8 +13,8 @@ from mrp.levels import LevelParameters
 from mrp.links import Link, complement, inverse
 from mrp.model.collapse import Observed
 from mrp.model.families import Family
-from mrp.model.kernel.places import population_size
-from mrp.model.kernel.predictors import reaching
+from mrp.model.places import population_size
+from mrp.model.predictors import reaching
 
 Floats = NDArray[np.float64]
 
