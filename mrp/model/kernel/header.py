@@ -44,9 +44,7 @@ from numpy.typing import NDArray
     AT_JOINT_SCORE,
     AT_CENTRE,
     POTRF,
-    TRTRI,
-    LOWER,
-    AS_IT_IS,
+    UPPER,
     AT_MEANS,
     AT_ARGUMENTS,
     AT_TOTALS,
@@ -66,7 +64,7 @@ from numpy.typing import NDArray
     AT_ROOT,
     AT_FOLLOWING,
     HEADER,
-) = range(56)
+) = range(54)
 
 # Fields of a block's description.
 (
@@ -92,7 +90,7 @@ FACTOR, PARTIAL, REMAINING, ROOT, PRECISION, G_PRECISION, G_ROOT, G_FACTOR, MATR
 CONSTANT, JOINTLY, EFFECTS_TOO = range(3)
 """What the scale of the joint block follows: nothing, its own effects' standard deviations, or those
 of the other effects, too."""
-VECTORS = 4
+VECTORS = 6
 """Vectors that the joint block has beside its two matrices."""
 
 SUCCESSES, POISSON, GAUSSIAN, NEGATIVE_BINOMIAL, CATEGORICAL, CUMULATIVE = range(6)

@@ -15,8 +15,8 @@ m = P^-1 (score - Q centre), the gradient by P is
 
     -(w m' + m w' + A' D + D' A) / 2,   D_rj = z_r (sum_{k<r} a_kj v_k + a_rj v_r / 2) + a_rj / 2
 
-so that beside A only sums are needed. LAPACK computes L and A; matrices lie column by column, with
-their lower triangles. Effects come first, block by block, and coefficients last.
+so that beside A only sums are needed. Matrices lie row by row, with their lower triangles; LAPACK
+factors P. Effects come first, block by block, and coefficients last.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from numba import njit
 
 from mrp.model.kernel.arithmetic import after, call, is_zero
 from mrp.model.kernel.header import (
-    AS_IT_IS,
     AT_BLOCKS,
     AT_CENTRE,
     AT_COEFFICIENT,
@@ -54,12 +53,12 @@ from mrp.model.kernel.header import (
     GROUPS,
     INNER,
     JOINT,
-    LOWER,
     MATRICES,
     POPULATION,
     POTRF,
     PRECISION,
-    TRTRI,
+    SUMS,
+    UPPER,
     VECTORS,
     WIDTH,
 )
@@ -69,28 +68,23 @@ from mrp.model.kernel.population import uncentre
 
 def joint(q, gradient, ints, index, floats, work):
     """Coefficients and joint effects from q; the log Jacobian."""
-    n = ints[JOINT]
+    n, moved = ints[JOINT], after(work, ints[AT_MOVED])
     root = after(work, ints[AT_ROOT])
-    vectors = after(root, 2 * n * n)
-    a, z, mean, moved = (
-        vectors,
-        after(vectors, n),
-        after(vectors, 2 * n),
-        after(work, ints[AT_MOVED]),
-    )
+    inverse, vectors = after(root, n * n), after(root, 2 * n * n)
+    z, mean, pull = vectors, after(vectors, n), after(vectors, 2 * n)
     _precision(ints, floats, work)
-    total = _invert(root, after(vectors, VECTORS * n), ints)
-    copy(mean, after(floats, ints[AT_JOINT_SCORE]), n)
-    _less_prior(mean, ints, floats, work)
-    for j in range(n):  # a = A (score - Q centre)
-        a[j] = 0.0
-    for j in range(n):
-        add(after(a, j), mean[j], after(root, j * n + j), n - j)
+    total = _factor(root, after(vectors, VECTORS * n), ints)
+    _invert(root, inverse, n)
+    copy(pull, after(floats, ints[AT_JOINT_SCORE]), n)
+    _less_prior(pull, ints, floats, work)
     _gather(z, q, ints)
-    for j in range(n):  # A' a and A' (a + z)
-        column = after(root, j * n + j)
-        mean[j] = dot(column, after(a, j), n - j)
-        moved[j] = mean[j] + dot(column, after(z, j), n - j)
+    fill(mean, 0.0, n)
+    fill(moved, 0.0, n)
+    for r in range(n):  # A' A pull and A' (A pull + z)
+        row = after(inverse, r * n)
+        pulled = dot(row, pull, r + 1)
+        add(mean, pulled, row, r + 1)
+        add(moved, pulled + z[r], row, r + 1)
     _place(ints, floats, work)
     uncentre(after(work, ints[AT_PHI]), ints, floats, work)
     fill(after(work, ints[AT_G_JOINT]), 0.0, n)
@@ -112,7 +106,7 @@ def _precision(ints, floats, work):
             for j in range(k + 1):
                 value = precision[k * width + j]
                 for g in range(groups):
-                    root[(first + j * groups + g) * n + first + k * groups + g] += value
+                    root[(first + k * groups + g) * n + first + j * groups + g] += value
     if ints[FOLLOWS] == EFFECTS_TOO:
         _less_absorbed(root, ints, floats, work)
 
@@ -128,9 +122,9 @@ def _less_absorbed(root, ints, floats, work):
             continue
         _scaled_slopes(scaled, block, n, floats, work)
         length = block[WIDTH] * block[GROUPS]
-        for j in range(n):
-            for i in range(j, n):
-                root[j * n + i] -= dot(after(scaled, i * length), after(scaled, j * length), length)
+        for i in range(n):
+            for j in range(i + 1):
+                root[i * n + j] -= dot(after(scaled, i * length), after(scaled, j * length), length)
 
 
 @njit(**INNER)
@@ -149,19 +143,46 @@ def _scaled_slopes(scaled, block, n, floats, work):
 
 
 @njit(**INNER)
-def _invert(root, failed, ints):
-    """L^-1 in place of P; minus the logarithm of L's determinant."""
-    n = ints[JOINT]
-    letter, as_it_is, size = after(ints, LOWER), after(ints, AS_IT_IS), after(ints, JOINT)
+def _factor(root, failed, ints):
+    """L in place of P; minus the logarithm of its determinant."""
+    n, size = ints[JOINT], after(ints, JOINT)
     failed[0] = 0.0
-    call(ints[POTRF], (letter, size, root, size, failed))
+    call(ints[POTRF], (after(ints, UPPER), size, root, size, failed))  # of columns, LAPACK says
     if not is_zero(failed):
         return -np.inf
     total = 0.0
     for j in range(n):
         total -= math.log(root[j * n + j])
-    call(ints[TRTRI], (letter, as_it_is, size, root, size, failed))
     return total
+
+
+@njit(**{**INNER, "fastmath": SUMS})
+def _invert(root, inverse, n):
+    """A = L^-1, row by row: a_k = (e_k - sum_i l_ki a_i) / l_kk, eight rows at a time."""
+    for k in range(n):
+        row, by = after(inverse, k * n), after(root, k * n)
+        for j in range(min(n, k + 8)):
+            row[j] = 0.0
+        i = 0
+        while i + 8 <= k:
+            a, c = after(inverse, i * n), after(by, i)
+            b, d, e = after(a, n), after(a, 2 * n), after(a, 3 * n)
+            f, g, h, m = after(a, 4 * n), after(a, 5 * n), after(a, 6 * n), after(a, 7 * n)
+            for j in range(i + 8):
+                row[j] += (
+                    (c[0] * a[j] + c[1] * b[j])
+                    + (c[2] * d[j] + c[3] * e[j])
+                    + (c[4] * f[j] + c[5] * g[j])
+                    + (c[6] * h[j] + c[7] * m[j])
+                )
+            i += 8
+        while i < k:
+            add(row, by[i], after(inverse, i * n), i + 1)
+            i += 1
+        scale = 1.0 / by[k]
+        for j in range(k):
+            row[j] *= -scale
+        row[k] = scale
 
 
 @njit(**INNER)
@@ -212,28 +233,32 @@ def _place(ints, floats, work):
 
 def joint_backward(q, gradient, ints, index, floats, work):
     """Carry the gradient by coefficients and joint effects back to q and to precisions."""
-    n = ints[JOINT]
-    root = after(work, ints[AT_ROOT])
-    inner = after(root, n * n)
-    vectors = after(root, 2 * n * n)
-    z, mean = after(vectors, n), after(vectors, 2 * n)
-    v, w, g = vectors, after(vectors, 3 * n), after(work, ints[AT_G_JOINT])
+    n, g = ints[JOINT], after(work, ints[AT_G_JOINT])
+    inverse = after(work, ints[AT_ROOT] + n * n)
+    vectors = after(inverse, n * n)
+    z, mean, v, w = vectors, after(vectors, n), after(vectors, 2 * n), after(vectors, 3 * n)
+    before, d = after(vectors, 4 * n), after(vectors, 5 * n)
     _gather_gradient(g, ints, work)
-    fill(v, 0.0, n)
-    for j in range(n):
-        add(after(v, j), g[j], after(root, j * n + j), n - j)
-    for j in range(n):
-        w[j] = dot(after(root, j * n + j), after(v, j), n - j)
+    fill(w, 0.0, n)
+    for r in range(n):
+        row = after(inverse, r * n)
+        v[r] = dot(row, g, r + 1)
+        add(w, v[r], row, r + 1)
     _scatter(gradient, v, ints)
-    for j in range(n):
-        _inner(after(inner, j * n), after(root, j * n), z, v, j, n)
     if ints[FOLLOWS] == EFFECTS_TOO:
-        _absorbed_backward(root, inner, w, mean, ints, floats, work)
+        fill(after(work, ints[AT_FOLLOWING]), 0.0, n * n)
+    fill(before, 0.0, n)
+    for r in range(n):
+        row = after(inverse, r * n)
+        _inner(d, before, row, z[r], v[r], r + 1)
+        if ints[FOLLOWS] == EFFECTS_TOO:
+            for i in range(r + 1):
+                add(after(work, ints[AT_FOLLOWING] + i * n), -row[i], d, r + 1)
+        _blocks_backward(row, d, r + 1, ints, work)
+    if ints[FOLLOWS] == EFFECTS_TOO:
+        _absorbed_backward(w, mean, ints, floats, work)
     add(mean, 1.0, after(floats, ints[AT_CENTRE]), n)
-    for b in range(ints[BLOCKS]):
-        block = after(ints, ints[AT_BLOCKS] + FIELDS * b)
-        if block[AT_JOINT] >= 0:
-            _block_backward(block, root, inner, w, mean, n, work)
+    _blocks_backward(w, mean, n, ints, work)
     return 0.0
 
 
@@ -262,50 +287,47 @@ def _scatter(gradient, v, ints):
 
 
 @njit(**INNER)
-def _inner(d, a, z, v, j, n):
-    """Column j of D."""
-    before = 0.0
-    for r in range(j, n):
-        own = a[r] * v[r]
-        d[r] = z[r] * (before + 0.5 * own) + 0.5 * a[r]
-        before += own
+def _inner(d, before, a, z, v, n):
+    """A row of D, whose sums over the rows above are in `before`."""
+    for j in range(n):
+        own = a[j] * v
+        d[j] = z * (before[j] + 0.5 * own) + 0.5 * a[j]
+        before[j] += own
 
 
 @njit(**INNER)
-def _by_precision(root, inner, w, mean, i, j, n):
-    """Gradient by P at (i, j), with i >= j."""
-    first, second = after(root, i * n + i), after(root, j * n + i)
-    total = w[i] * mean[j] + mean[i] * w[j]
-    total += dot(first, after(inner, j * n + i), n - i)
-    total += dot(second, after(inner, i * n + i), n - i)
-    return -0.5 * total
+def _blocks_backward(a, d, n, ints, work):
+    """Add ``-(a d' + d a') / 2`` of vectors (n,) to the gradients by the joint blocks' precisions."""
+    for b in range(ints[BLOCKS]):
+        block = after(ints, ints[AT_BLOCKS] + FIELDS * b)
+        width, groups, first = block[WIDTH], block[GROUPS], block[AT_JOINT]
+        if first < 0 or first >= n:
+            continue
+        g_precision = after(work, block[AT_SCRATCH] + G_PRECISION * width * width)
+        for k in range(width):
+            start = first + k * groups
+            count = min(groups, n - start)
+            if count <= 0:
+                break
+            for j in range(k + 1):
+                other = first + j * groups
+                value = -0.5 * dot(after(a, start), after(d, other), count)
+                value -= 0.5 * dot(after(d, start), after(a, other), count)
+                g_precision[k * width + j] += value
+                if j < k:
+                    g_precision[j * width + k] += value
 
 
 @njit(**INNER)
-def _block_backward(block, root, inner, w, mean, n, work):
-    """Add a joint block's part of the gradient by P to that by its precision."""
-    width, groups, first = block[WIDTH], block[GROUPS], block[AT_JOINT]
-    g_precision = after(work, block[AT_SCRATCH] + G_PRECISION * width * width)
-    for k in range(width):
-        for j in range(k + 1):
-            value = 0.0
-            for g in range(groups):
-                i = first + k * groups + g
-                value += _by_precision(root, inner, w, mean, i, first + j * groups + g, n)
-            g_precision[k * width + j] += value
-            if j < k:
-                g_precision[j * width + k] += value
-
-
-@njit(**INNER)
-def _absorbed_backward(root, inner, w, mean, ints, floats, work):
+def _absorbed_backward(w, mean, ints, floats, work):
     """Carry the gradient by P to the precisions of the conditional effects that it follows."""
     n = ints[JOINT]
     g = after(work, ints[AT_FOLLOWING])
     scaled = after(g, n * n)
-    for j in range(n):
-        for i in range(j, n):
-            g[j * n + i] = g[i * n + j] = _by_precision(root, inner, w, mean, i, j, n)
+    for i in range(n):
+        for j in range(i + 1):  # so far half of it: -A' D
+            value = 0.5 * (g[i * n + j] + g[j * n + i] - w[i] * mean[j] - mean[i] * w[j])
+            g[i * n + j] = g[j * n + i] = value
     for b in range(ints[BLOCKS]):
         block = after(ints, ints[AT_BLOCKS] + FIELDS * b)
         if block[AT_JOINT] >= 0 or block[AT_SLOPE] < 0:

@@ -312,9 +312,8 @@ def _pack_joint(geometry: Geometry, head: Ints, floats: _Packer) -> None:
     head[header.AT_CURVATURE] = floats.add(geometry.curvature.ravel())
     head[header.AT_JOINT_SCORE] = floats.add(geometry.score)
     head[header.AT_CENTRE] = floats.add(geometry.centre)
-    head[header.LOWER], head[header.AS_IT_IS] = ord("L"), ord("N")
+    head[header.UPPER] = ord("U")
     head[header.POTRF] = get_cython_function_address(LAPACK, "dpotrf")
-    head[header.TRTRI] = get_cython_function_address(LAPACK, "dtrtri")
 
 
 class _Packer:
