@@ -12,7 +12,7 @@ import mrp
 from mrp.coefficients import correlation_name, number_of
 from mrp.levels import THRESHOLD
 from mrp.model import graph
-from mrp.model.kernel import arithmetic, density, geometry, layout, parts
+from mrp.model.kernel import arithmetic, density, geometry, header, layout, parts
 from mrp.model.places import places_of
 from mrp.model.predictors import stack
 
@@ -208,30 +208,34 @@ def test_log_density_and_gradient_are_those_of_the_graph(survey, case, collapse)
         )
 
 
-def random_geometry(model, packed, rng, *, followed):
-    """A geometry with everything in it, as unlike the plain one as possible."""
+def random_geometry(model, packed, rng, *, joint):
+    """A geometry with everything in it, as unlike the plain one as possible.
+
+    `joint` is how many of the blocks go with the coefficients, the last ones first.
+    """
     p = packed.population
     plain = layout.plain_geometry(model.design, model._family, model.by_level)
-    blocks = []
-    for place in packed.places:
+    together = tuple(reversed(range(len(packed.places))))[:joint]
+    n = p + sum(packed.places[b].width * packed.places[b].groups for b in together)
+    conditional = {}
+    for b, place in enumerate(packed.places):
         root = rng.normal(size=(place.groups, place.width, place.width))
-        blocks.append(
-            layout.Conditional(
-                root @ root.transpose(0, 2, 1),
-                rng.normal(size=(place.groups, place.width)),
-                0.1 * rng.normal(size=(place.groups, place.width, p)),
-            )
+        conditional[b] = layout.Conditional(
+            root @ root.transpose(0, 2, 1),
+            rng.normal(size=(place.groups, place.width)),
+            0.1 * rng.normal(size=(place.groups, place.width, n)),
         )
-    chosen = replace(
+    root = rng.normal(size=(n, n))
+    return replace(
         plain,
         shift=rng.normal(size=p),
         transform=np.eye(p) + 0.1 * rng.normal(size=(p, p)),
-        blocks=tuple(blocks),
+        joint=together,
+        curvature=root @ root.T + 5 * np.eye(n),
+        score=rng.normal(size=n),
+        centre=np.r_[0.3 * rng.normal(size=n - p), np.zeros(p)],
+        conditional={b: own for b, own in conditional.items() if b not in together},
     )
-    if followed:
-        root = rng.normal(size=(p, p))
-        chosen = replace(chosen, followed=0, curvature=root @ root.T + 5 * np.eye(p))
-    return chosen
 
 
 DIFFERENTIATED = [
@@ -247,12 +251,12 @@ DIFFERENTIATED = [
 ]
 
 
-@pytest.mark.parametrize("followed", [False, True])
+@pytest.mark.parametrize("joint", [0, 1, 2])
 @pytest.mark.parametrize("case", DIFFERENTIATED)
-def test_gradient_is_the_derivative_of_the_log_density(survey, case, followed):
+def test_gradient_is_the_derivative_of_the_log_density(survey, case, joint):
     model = model_of(case, survey)
     rng = np.random.default_rng(1)
-    packed = packed_of(model, random_geometry(model, packed_of(model), rng, followed=followed))
+    packed = packed_of(model, random_geometry(model, packed_of(model), rng, joint=joint))
     q = 0.3 * rng.normal(size=packed.dim)
     gradient = packed.log_density(q)[1]
     step = 1e-6 * np.eye(packed.dim)
@@ -267,15 +271,15 @@ def parameters_of(packed, q):
     return np.concatenate([values, *hyper, q[packed.population :][: packed.auxiliary is not None]])
 
 
-@pytest.mark.parametrize("followed", [False, True])
+@pytest.mark.parametrize("joint", [0, 1, 2])
 @pytest.mark.parametrize(
     ("outcome", "family"), [("y", "bernoulli"), ("l3", "categorical"), ("l4", "cumulative")]
 )
-def test_geometry_changes_the_density_by_its_jacobian_only(survey, outcome, family, followed):
-    model = mrp.Model(f"{outcome} ~ x + (1 + x | g)", survey, family=family)
+def test_geometry_changes_the_density_by_its_jacobian_only(survey, outcome, family, joint):
+    model = mrp.Model(f"{outcome} ~ x + (1 + x | g) + (1 | h)", survey, family=family)
     plain = packed_of(model)
     rng = np.random.default_rng(5)
-    other = packed_of(model, random_geometry(model, plain, rng, followed=followed))
+    other = packed_of(model, random_geometry(model, plain, rng, joint=joint))
 
     def density_of_parameters(packed, q):
         step = 1e-6 * np.eye(packed.dim)
@@ -286,8 +290,8 @@ def test_geometry_changes_the_density_by_its_jacobian_only(survey, outcome, fami
     def plain_point(target):
         """The q of the plain geometry with the same parameters, by Newton's method."""
         q = np.zeros(plain.dim)
-        hyper = slice(plain.places[0].sd, plain.places[0].effect)
-        q[hyper] = target[hyper.start - hyper.stop :]
+        hyper = np.concatenate([np.arange(place.sd, place.effect) for place in plain.places])
+        q[hyper] = target[-len(hyper) :]
         for _ in range(30):
             step = 1e-6 * np.eye(plain.dim)
             jacobian = np.array([(parameters_of(plain, q + h) - parameters_of(plain, q - h)) / 2e-6
@@ -457,8 +461,8 @@ def test_rows_of_a_number_of_their_own_are_split_from_those_that_are_looked_up()
                           "y": rng.integers(0, 2, n)})  # fmt: skip
     model = mrp.Model("y ~ a + x", table, family="bernoulli")
     packed = packed_of(model)
-    assert packed.ints[density.PARTS] == 2
-    assert packed.ints[density.DISTINCT] == n + 3
+    assert packed.ints[header.PARTS] == 2
+    assert packed.ints[header.DISTINCT] == n + 3
     value, gradient = packed.log_density(np.array([0.1, 0.2, -0.3, 0.5]))
     columns = np.column_stack([np.ones(n), table["a"] == "y", table["a"] == "z", table["x"]])
     centered = columns - np.array([0, *columns[:, 1:].mean(axis=0)])

@@ -25,10 +25,10 @@ import ctypes
 import numpy as np
 from mrp.model.kernel import density
 
-code = density._compiled(density._poisson)
-ints, floats = np.zeros(density.HEADER, dtype=np.int64), np.array([0.0, 1.0])
-ints[[density.ROWS, density.LINK]] = 1, density.LOG
-ints[[density.AT_MEAN, density.AT_TRIALS]] = 1
+code = density._compiled(likelihood.poisson)
+ints, floats = np.zeros(header.HEADER, dtype=np.int64), np.array([0.0, 1.0])
+ints[[header.ROWS, header.LINK]] = 1, header.LOG
+ints[[header.AT_MEAN, header.AT_TRIALS]] = 1
 work = np.array([2.0, 0.0])
 call = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_void_p] * 6)(code.address)
 index = np.zeros(1, dtype=np.int32)
@@ -86,7 +86,7 @@ def test_an_edit_of_any_file_that_code_is_made_of_compiles_it_again(tmp_path):
         return int(hits), float(mean)
 
     assert run() == (0, pytest.approx(7.38905609893065))
-    assert len(list(kernel.glob("__pycache__/density._poisson-*.nbi"))) == 1
+    assert len(list(kernel.glob("__pycache__/likelihood.poisson-*.nbi"))) == 1
     arithmetic = kernel / "arithmetic.py"
     text = arithmetic.read_text()
     last = "    return series * _as_double((_as_bits(shifted) + 1023) << 52)"

@@ -55,6 +55,11 @@ class Elimination:
         return n <= LARGEST_DENSE and n * self.group.size <= LARGEST_ACROSS
 
 
+def flat(by_group: Floats) -> Floats:
+    """The rows of each group's matrix (groups, width, n) under each other."""
+    return by_group.reshape(by_group.shape[0] * by_group.shape[1], by_group.shape[2])
+
+
 def positions(place: Place) -> Ints:
     """Positions in x of a block's effects, group by group (groups, width)."""
     groups = np.arange(place.groups)[:, None]
@@ -105,7 +110,7 @@ class Factor:
         self._spread = np.linalg.inv(self._own)
         self._pulled = self._spread @ self._coupling  # how effects follow what is left
         rest = self._whole[left][:, left].toarray()
-        rest -= np.einsum("gkn,gkm->nm", self._coupling, self._pulled, optimize=True)
+        rest -= flat(self._coupling).T @ flat(self._pulled)
         self._root = linalg.cholesky(rest, lower=True) if len(left) else rest
 
     @cached_property
@@ -145,7 +150,8 @@ class Factor:
             return [self._solved_blocks(positions(place)) for place in self._places]
         group, left = self._elimination.group, self._elimination.left
         rest = linalg.cho_solve((self._root, True), np.eye(len(left))) if len(left) else self._root
-        own = self._spread + (self._pulled @ rest) @ self._pulled.transpose(0, 2, 1)
+        moved = (flat(self._pulled) @ rest).reshape(self._pulled.shape)
+        own = self._spread + moved @ self._pulled.transpose(0, 2, 1)
         column = np.zeros(self.size, dtype=np.int64)
         column[left] = np.arange(len(left))
         which = {at: k for k, at in enumerate(group[0])} if len(group) else {}

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from mrp.design import Design
 from mrp.levels import NO_LEVELS, LevelParameters
 from mrp.links import Link
 from mrp.model.collapse import Observed
 from mrp.model.curvature.columns import Information
-from mrp.model.curvature.factor import positions
+from mrp.model.curvature.factor import flat, positions
 from mrp.model.curvature.rounds import Fitted, problem_of, settle
 from mrp.model.families import Family
-from mrp.model.kernel import header
 from mrp.model.kernel.layout import Conditional, Geometry, population_means
 from mrp.model.places import Place, places_of
 from mrp.model.priors import Priors
@@ -29,8 +29,9 @@ Ints = NDArray[np.int64]
 
 LARGEST_JOINT = 400
 """Coefficients and effects that are sampled jointly, at most: the work grows with their cube."""
-MOST_FOLLOWED = 200_000
-"""Products up to which the joint block's scale follows the other effects', too."""
+FEW_GROUPS = 30
+"""Groups up to which a factor's effects are always sampled jointly with the coefficients: so few
+leave their standard deviation uncertain, and with it the coefficients' own scale."""
 RIDGE, TINY = 1e-10, 1e-12
 """What is added to the joint block's diagonal, as a share of it and at least."""
 LEAST_SHARE = 1e-3
@@ -54,7 +55,8 @@ def choose(
     """
     means = population_means(design, observed, priors, by_level)
     problem, x = problem_of(design, observed, priors, family, link, by_level, means)
-    fitted = settle(problem, x)
+    with threadpool_limits(limits=1, user_api="blas"):  # matrices are small
+        fitted = settle(problem, x)
     p = len(problem.precision)
     shift, information, score = _by_gaps(fitted, p, by_level)
     joint = _joint_blocks(problem.places, p)
@@ -72,21 +74,12 @@ def choose(
         (_absorbed(block, fitted.covariances[b]) for b, block in conditional.items()),
         np.zeros_like(curvature),
     )
-    products = len(left) ** 2 * sum(block.score.size for block in conditional.values())
-    follows = header.JOINTLY if joint else header.CONSTANT
-    if 0 < products <= MOST_FOLLOWED:
-        follows = header.EFFECTS_TOO
-    transform = np.zeros((0, 0))
-    if follows == header.CONSTANT:
-        transform = _whitening(curvature, curvature - absorbed)
-    elif follows == header.JOINTLY:
-        curvature = curvature - absorbed
+    marginal = curvature - absorbed
     return Geometry(
         shift=shift,
-        follows=follows,
-        transform=transform,
+        transform=np.zeros((0, 0)) if joint else _whitening(curvature, marginal),
         joint=tuple(joint),
-        curvature=curvature,
+        curvature=marginal,
         score=score[left],
         centre=centre,
         conditional=conditional,
@@ -98,11 +91,12 @@ def choose(
 def _joint_blocks(places: Sequence[Place], p: int) -> list[int]:
     """Blocks that are sampled jointly with the coefficients, those with most effects first.
 
-    All but the one with most effects, as far as there is room: what that one's groups say is taken
-    into account group by group, for less.
+    All but the one with most effects, unless it has few groups, and as far as there is room: what
+    the others' groups say is taken into account group by group, for less.
     """
-    order = sorted(range(len(places)), key=lambda b: -places[b].width * places[b].groups)
-    joint = order[1:]
+    joint = sorted(range(len(places)), key=lambda b: -places[b].width * places[b].groups)
+    if joint and places[joint[0]].groups > FEW_GROUPS:
+        joint = joint[1:]
     while joint and p + sum(places[b].width * places[b].groups for b in joint) > LARGEST_JOINT:
         joint = joint[1:]
     return joint
@@ -178,8 +172,7 @@ def _absorbed(block: Conditional, covariance: Floats) -> Floats:
     """Information about the joint block that is lost when the block's effects are unknown."""
     spread = np.linalg.inv(block.information + np.linalg.inv(covariance))
     pulled = spread @ block.slope
-    result: Floats = np.vstack(list(block.slope)).T @ np.vstack(list(pulled))
-    return result
+    return np.asarray(flat(block.slope).T @ flat(pulled))
 
 
 def _starting_point(

@@ -62,9 +62,8 @@ from numpy.typing import NDArray
     AT_MOVED,
     AT_G_JOINT,
     AT_ROOT,
-    AT_FOLLOWING,
     HEADER,
-) = range(54)
+) = range(53)
 
 # Fields of a block's description.
 (
@@ -87,9 +86,6 @@ from numpy.typing import NDArray
 # A block's matrices (width, width) at the beginning of its piece of `work`; `G_` marks gradients.
 FACTOR, PARTIAL, REMAINING, ROOT, PRECISION, G_PRECISION, G_ROOT, G_FACTOR, MATRICES = range(9)
 
-CONSTANT, JOINTLY, EFFECTS_TOO = range(3)
-"""What the scale of the joint block follows: nothing, its own effects' standard deviations, or those
-of the other effects, too."""
 VECTORS = 6
 """Vectors that the joint block has beside its two matrices."""
 
@@ -133,20 +129,17 @@ def lay_out_work(ints: NDArray[np.int64], blocks: Sequence[list[int]]) -> None:
     ints[AT_CENTERED] = ints[AT_PHI]
     if ints[GAPS]:
         ints[AT_CENTERED], size = size, size + population
-    n, following = ints[JOINT], 0
     for block in blocks:
         width, groups = block[WIDTH], block[GROUPS]
         block[AT_SCRATCH], size = size, size + MATRICES * width * width
         if block[AT_JOINT] < 0:
             # U^-1, s, w and a (width, width, groups) to work in
             size += 2 * width * (width + 1) * groups
-            following = max(following, width * groups * (n + 1))
+    n = ints[JOINT]
     for position, length in (
         (AT_MOVED, n),
         (AT_G_JOINT, n),
         (AT_ROOT, (2 * n + VECTORS) * n + 1 if ints[FOLLOWS] else 0),
     ):
         ints[position], size = size, size + length
-    if ints[FOLLOWS] == EFFECTS_TOO:
-        ints[AT_FOLLOWING], size = size, size + n * n + following
     ints[WORK] = size

@@ -2,12 +2,11 @@
 
 With x of the coefficients (less their shift) and the joint effects, and Q their prior precision,
 
-    P = K + Q - sum_g C_g' (I_g + Omega)^-1 C_g = L L'
+    P = K + Q = L L'
     x = centre + P^-1 (score - Q centre) + L^-T z
 
 so that z is about standard normal whatever the standard deviations and correlations in Q are. K is
-the information about x; the sum over the groups of conditional blocks is there where P follows
-their Omega, too, and else in K, for one Omega. Any K, score and centre give the same posterior.
+the information about x. Any K, score and centre give the same posterior.
 
 Backwards, L' times the gradient by L is known without the gradient: as L' y = z for y = L^-T z, its
 lower part is that of ``-z v'``, where v = L^-1 g is the gradient by z. With A = L^-1, w = L^-T v and
@@ -33,7 +32,6 @@ from mrp.model.kernel.header import (
     AT_COEFFICIENT,
     AT_CURVATURE,
     AT_EFFECT,
-    AT_FOLLOWING,
     AT_G,
     AT_G_JOINT,
     AT_G_PHI,
@@ -44,16 +42,12 @@ from mrp.model.kernel.header import (
     AT_ROOT,
     AT_SCRATCH,
     AT_SHIFT,
-    AT_SLOPE,
     BLOCKS,
-    EFFECTS_TOO,
     FIELDS,
-    FOLLOWS,
     G_PRECISION,
     GROUPS,
     INNER,
     JOINT,
-    MATRICES,
     POPULATION,
     POTRF,
     PRECISION,
@@ -62,7 +56,7 @@ from mrp.model.kernel.header import (
     VECTORS,
     WIDTH,
 )
-from mrp.model.kernel.loops import add, add_product, copy, dot, fill, multiply, sum_up
+from mrp.model.kernel.loops import add, copy, dot, fill, sum_up
 from mrp.model.kernel.population import uncentre
 
 
@@ -107,39 +101,6 @@ def _precision(ints, floats, work):
                 value = precision[k * width + j]
                 for g in range(groups):
                     root[(first + k * groups + g) * n + first + j * groups + g] += value
-    if ints[FOLLOWS] == EFFECTS_TOO:
-        _less_absorbed(root, ints, floats, work)
-
-
-@njit(**INNER)
-def _less_absorbed(root, ints, floats, work):
-    """Take away what conditional effects absorb: P - sum_g C_g' (I_g + Omega)^-1 C_g."""
-    n = ints[JOINT]
-    scaled = after(work, ints[AT_FOLLOWING] + n * n)
-    for b in range(ints[BLOCKS]):
-        block = after(ints, ints[AT_BLOCKS] + FIELDS * b)
-        if block[AT_JOINT] >= 0 or block[AT_SLOPE] < 0:
-            continue
-        _scaled_slopes(scaled, block, n, floats, work)
-        length = block[WIDTH] * block[GROUPS]
-        for i in range(n):
-            for j in range(i + 1):
-                root[i * n + j] -= dot(after(scaled, i * length), after(scaled, j * length), length)
-
-
-@njit(**INNER)
-def _scaled_slopes(scaled, block, n, floats, work):
-    """U_g^-1 C_g of every group (n, width, groups)."""
-    width, groups = block[WIDTH], block[GROUPS]
-    inverse = after(work, block[AT_SCRATCH] + MATRICES * width * width)
-    slope = after(floats, block[AT_SLOPE])
-    fill(scaled, 0.0, n * width * groups)
-    for k in range(width):
-        for m in range(k, width):
-            across = after(inverse, (k * width + m) * groups)
-            for j in range(n):
-                own = after(scaled, (j * width + k) * groups)
-                add_product(own, 1.0, after(slope, (j * width + m) * groups), across, groups)
 
 
 @njit(**INNER)
@@ -245,18 +206,11 @@ def joint_backward(q, gradient, ints, index, floats, work):
         v[r] = dot(row, g, r + 1)
         add(w, v[r], row, r + 1)
     _scatter(gradient, v, ints)
-    if ints[FOLLOWS] == EFFECTS_TOO:
-        fill(after(work, ints[AT_FOLLOWING]), 0.0, n * n)
     fill(before, 0.0, n)
     for r in range(n):
         row = after(inverse, r * n)
         _inner(d, before, row, z[r], v[r], r + 1)
-        if ints[FOLLOWS] == EFFECTS_TOO:
-            for i in range(r + 1):
-                add(after(work, ints[AT_FOLLOWING] + i * n), -row[i], d, r + 1)
         _blocks_backward(row, d, r + 1, ints, work)
-    if ints[FOLLOWS] == EFFECTS_TOO:
-        _absorbed_backward(w, mean, ints, floats, work)
     add(mean, 1.0, after(floats, ints[AT_CENTRE]), n)
     _blocks_backward(w, mean, n, ints, work)
     return 0.0
@@ -316,40 +270,3 @@ def _blocks_backward(a, d, n, ints, work):
                 g_precision[k * width + j] += value
                 if j < k:
                     g_precision[j * width + k] += value
-
-
-@njit(**INNER)
-def _absorbed_backward(w, mean, ints, floats, work):
-    """Carry the gradient by P to the precisions of the conditional effects that it follows."""
-    n = ints[JOINT]
-    g = after(work, ints[AT_FOLLOWING])
-    scaled = after(g, n * n)
-    for i in range(n):
-        for j in range(i + 1):  # so far half of it: -A' D
-            value = 0.5 * (g[i * n + j] + g[j * n + i] - w[i] * mean[j] - mean[i] * w[j])
-            g[i * n + j] = g[j * n + i] = value
-    for b in range(ints[BLOCKS]):
-        block = after(ints, ints[AT_BLOCKS] + FIELDS * b)
-        if block[AT_JOINT] >= 0 or block[AT_SLOPE] < 0:
-            continue
-        width, groups = block[WIDTH], block[GROUPS]
-        length = width * groups
-        moved = after(scaled, n * length)
-        inverse = after(work, block[AT_SCRATCH] + MATRICES * width * width)
-        g_precision = after(work, block[AT_SCRATCH] + G_PRECISION * width * width)
-        _scaled_slopes(scaled, block, n, floats, work)
-        for k in range(width - 1, -1, -1):  # U_g^-T U_g^-1 C_g
-            for j in range(n):
-                own = after(scaled, (j * width + k) * groups)
-                multiply(own, after(inverse, (k * width + k) * groups), groups)
-                for m in range(k):
-                    above = after(inverse, (m * width + k) * groups)
-                    add_product(own, 1.0, after(scaled, (j * width + m) * groups), above, groups)
-        for j in range(n):
-            fill(moved, 0.0, length)
-            for i in range(n):
-                add(moved, g[j * n + i], after(scaled, i * length), length)
-            for k in range(width):
-                for m in range(width):
-                    other = after(scaled, (j * width + m) * groups)
-                    g_precision[k * width + m] += dot(after(moved, k * groups), other, groups)

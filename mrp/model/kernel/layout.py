@@ -104,15 +104,12 @@ class Geometry:
     ----------
     shift
         About where the coefficients are (p,).
-    follows
-        What the joint block's scale follows: `header.CONSTANT`, `JOINTLY` or `EFFECTS_TOO`.
     transform
-        The joint block is ``transform q`` where its scale is constant (p, p).
+        Where coefficients alone are the joint block, it is ``transform q`` (p, p).
     joint
         Blocks whose effects are in the joint block, in their order there; coefficients come last.
     curvature
-        Information about the joint block (n, n), less what other effects absorb unless it follows
-        them.
+        Information about the joint block (n, n), less what other effects absorb.
     score
         Derivative of the log likelihood, and of the coefficients' priors, at the centre (n,).
     centre
@@ -127,7 +124,6 @@ class Geometry:
     """
 
     shift: Floats
-    follows: int
     transform: Floats
     joint: tuple[int, ...]
     curvature: Floats
@@ -199,7 +195,7 @@ def plain_geometry(
         for b, place in enumerate(places)
     }
     zero, one = np.zeros(p), np.eye(p)
-    return Geometry(zero, header.CONSTANT, one, (), one, zero, zero, blocks, np.zeros(dim))
+    return Geometry(zero, one, (), one, zero, zero, blocks, np.zeros(dim))
 
 
 def pack(
@@ -306,7 +302,7 @@ def _description(
 
 
 def _pack_joint(geometry: Geometry, head: Ints, floats: _Packer) -> None:
-    head[header.FOLLOWS] = geometry.follows
+    head[header.FOLLOWS] = bool(geometry.joint)
     head[header.JOINT] = len(geometry.centre)
     head[header.AT_TRANSFORM] = floats.add(geometry.transform.ravel())
     head[header.AT_CURVATURE] = floats.add(geometry.curvature.ravel())
