@@ -77,6 +77,16 @@ def after(context, pointer, count):
 
 
 @intrinsic
+def as_singles(context, pointer):
+    """The pointer to doubles as one to the singles that are there."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.float32)(pointer), generate
+
+
+@intrinsic
 def allocate(context, count):
     """Memory for so many doubles."""
 

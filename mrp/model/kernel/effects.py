@@ -6,7 +6,7 @@ import math
 
 from numba import njit
 
-from mrp.model.kernel.arithmetic import after
+from mrp.model.kernel.arithmetic import after, as_singles
 from mrp.model.kernel.header import (
     AT_BLOCKS,
     AT_COEFFICIENT,
@@ -182,8 +182,9 @@ def _effect(q, block, ints, floats, work):
 
     copy(s, after(floats, block[AT_SCORE]), length)  # s = U^-1 t
     if block[AT_SLOPE] >= 0:
+        slope = as_singles(after(floats, block[AT_SLOPE]))
         for j in range(n):
-            add(s, -moved[j], after(floats, block[AT_SLOPE] + j * length), length)
+            add(s, -moved[j], after(slope, j * length), length)
     _solve(inverse, s, width, groups)
     add_up(w, u, s, after(q, block[AT_EFFECT]), length)  # w = s + v, u = U^-T w
     _solve_transposed(inverse, u, width, groups)
@@ -295,8 +296,9 @@ def _effect_backward(gradient, block, ints, floats, work):
 
     if block[AT_SLOPE] >= 0:
         _solve_transposed(inverse, a, width, groups)  # gradient by t
+        slope = as_singles(after(floats, block[AT_SLOPE]))
         for j in range(n):
-            g_joint[j] -= dot(after(floats, block[AT_SLOPE] + j * length), a, length)
+            g_joint[j] -= dot(after(slope, j * length), a, length)
 
 
 def scales_backward(q, gradient, ints, index, floats, work):

@@ -296,9 +296,18 @@ def _description(
         *own,
         floats.add(conditional.information.transpose(1, 2, 0).ravel()),
         floats.add(conditional.score.T.ravel()),
-        floats.add(conditional.slope.T.ravel()) if conditional.slope.any() else -1,
+        floats.add(_singles(conditional.slope)) if conditional.slope.any() else -1,
         0,
     ]
+
+
+def _singles(slope: Floats) -> Floats:
+    """Slopes (groups, width, n) as the kernel has them: numbers of 32 bits, two in a double.
+
+    They are the most that a draw reads of a large model, and need not be exact.
+    """
+    flat = slope.T.astype(np.float32).ravel()
+    return np.append(flat, np.zeros(len(flat) % 2, np.float32)).view(np.float64)
 
 
 def _pack_joint(geometry: Geometry, head: Ints, floats: _Packer) -> None:
