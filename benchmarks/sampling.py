@@ -139,7 +139,7 @@ def gradient():
     from numba import njit, types
 
     from mrp.model.kernel import density
-    from mrp.model.kernel.arithmetic import fast_exp, fast_log1p, to_doubles, to_longs
+    from mrp.model.kernel.stages.arithmetic import fast_exp, fast_log1p, to_doubles, to_longs
 
     doubles, longs = ctypes.POINTER(ctypes.c_double), ctypes.POINTER(ctypes.c_int64)
     kind = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, doubles, doubles, doubles, longs)

@@ -12,7 +12,8 @@ import mrp
 from mrp.coefficients import correlation_name, number_of
 from mrp.levels import THRESHOLD
 from mrp.model import graph
-from mrp.model.kernel import arithmetic, density, geometry, header, layout, parts
+from mrp.model.kernel import density, geometry, header, layout, parts
+from mrp.model.kernel.stages import arithmetic
 from mrp.model.places import places_of
 from mrp.model.predictors import stack
 

@@ -23,9 +23,11 @@ SIGNATURE = types.double(types.double)
 MEAN_OF_ONE_COUNT = """
 import ctypes
 import numpy as np
-from mrp.model.kernel import density
+from mrp.model.kernel import header
+from mrp.model.kernel.machine_code import compiled
+from mrp.model.kernel.stages import likelihood
 
-code = density._compiled(likelihood.poisson)
+code = compiled(header.STAGE, **header.OPTIONS)(likelihood.poisson)
 ints, floats = np.zeros(header.HEADER, dtype=np.int64), np.array([0.0, 1.0])
 ints[[header.ROWS, header.LINK]] = 1, header.LOG
 ints[[header.AT_MEAN, header.AT_TRIALS]] = 1
@@ -71,12 +73,14 @@ def test_an_edit_of_any_file_that_code_is_made_of_compiles_it_again(tmp_path):
     package = tmp_path / "mrp"
     kernel = package / "model" / "kernel"
     kernel.mkdir(parents=True)
-    for folder in (package, package / "model", kernel):
+    (kernel / "stages").mkdir()
+    for folder in (package, package / "model", kernel, kernel / "stages"):
         (folder / "__init__.py").touch()
     for name in ("errors.py", "words.py"):
         shutil.copy(KERNEL.parents[1] / name, package)
-    for name in ("density.py", "arithmetic.py", "machine_code.py"):
-        shutil.copy(KERNEL / name, kernel)
+    stages = ("stages/arithmetic.py", "stages/likelihood.py", "stages/loops.py")
+    for name in ("header.py", "machine_code.py", *stages):
+        shutil.copy(KERNEL / name, kernel / name)
 
     def run():
         options = {"capture_output": True, "text": True, "check": True, "cwd": tmp_path}
@@ -86,8 +90,8 @@ def test_an_edit_of_any_file_that_code_is_made_of_compiles_it_again(tmp_path):
         return int(hits), float(mean)
 
     assert run() == (0, pytest.approx(7.38905609893065))
-    assert len(list(kernel.glob("__pycache__/likelihood.poisson-*.nbi"))) == 1
-    arithmetic = kernel / "arithmetic.py"
+    assert len(list(kernel.glob("stages/__pycache__/likelihood.poisson-*.nbi"))) == 1
+    arithmetic = kernel / "stages" / "arithmetic.py"
     text = arithmetic.read_text()
     last = "    return series * _as_double((_as_bits(shifted) + 1023) << 52)"
     assert text.count(last) == 1

@@ -111,7 +111,7 @@ class Columns:
         return sparse.csr_array((np.concatenate(values), place), shape=(self.size, self.size))
 
     def _by_place(self, around: Working) -> dict[tuple[int, int], Floats]:
-        """Weights by pairs of linear predictors, j <= k; one sum where all have the same effects."""
+        """Weights by pairs of linear predictors, j <= k; their sum where all have equal effects."""
         if all(at is self.at[0] for at in self.at):
             return {(0, 0): sum(around.weight.values(), np.zeros(len(self.offset)))}
         return {(j, k): weight for (j, k), weight in around.weight.items() if j <= k}

@@ -161,7 +161,7 @@ def settle(problem: Problem, x: Floats) -> Fitted:
 
 
 def _next(problem: Problem, now: Fitted) -> tuple[Floats, list[Floats]]:
-    """Coefficients and effects after a round, and the covariances after some steps at its weights."""
+    """Coefficients and effects after a round, covariances after some steps at its weights."""
     p, covariances = len(problem.precision), now.covariances
     pull = now.score + now.information.times(now.x)
     for _ in range(STEPS if problem.places else 1):

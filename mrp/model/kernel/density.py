@@ -44,16 +44,6 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from mrp.model.kernel.arithmetic import (
-    after,
-    allocate,
-    release,
-    run_stage,
-    to_doubles,
-    to_ints,
-    to_longs,
-)
-from mrp.model.kernel.effects import effects, effects_backward, scales, scales_backward
 from mrp.model.kernel.header import (
     BLOCKS,
     CATEGORICAL,
@@ -77,9 +67,25 @@ from mrp.model.kernel.header import (
     SUCCESSES,
     WORK,
 )
-from mrp.model.kernel.joint import joint, joint_backward
-from mrp.model.kernel.levels import between_cloglog, between_logit, between_probit, categorical
-from mrp.model.kernel.likelihood import (
+from mrp.model.kernel.machine_code import compiled
+from mrp.model.kernel.stages.arithmetic import (
+    after,
+    allocate,
+    release,
+    run_stage,
+    to_doubles,
+    to_ints,
+    to_longs,
+)
+from mrp.model.kernel.stages.effects import effects, effects_backward, scales, scales_backward
+from mrp.model.kernel.stages.joint import joint, joint_backward
+from mrp.model.kernel.stages.levels import (
+    between_cloglog,
+    between_logit,
+    between_probit,
+    categorical,
+)
+from mrp.model.kernel.stages.likelihood import (
     gaussian,
     negative_binomial,
     poisson,
@@ -87,15 +93,14 @@ from mrp.model.kernel.likelihood import (
     successes_logit,
     successes_probit,
 )
-from mrp.model.kernel.machine_code import compiled
-from mrp.model.kernel.population import (
+from mrp.model.kernel.stages.population import (
     population,
     population_backward,
     priors,
     rising,
     rising_backward,
 )
-from mrp.model.kernel.rows import rows, rows_backward
+from mrp.model.kernel.stages.rows import rows, rows_backward
 
 # Positions in the array of addresses and sizes that the entry points get; the stages follow.
 DATA_INTS, DATA_INDEX, DATA_FLOATS, FORWARD, STAGES, FIRST = range(6)

@@ -43,11 +43,12 @@ NOT_KEPT = (
 
 
 def _sources() -> str:
-    """What tells the text of this folder's files from any other."""
+    """What tells the text of this folder's files, and of those of its folders, from any other."""
     digest = hashlib.sha256()
-    for file in sorted(files(__package__).iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".py"):
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    for folder in (files(__package__), files(__package__) / "stages"):
+        for file in sorted(folder.iterdir(), key=lambda file: file.name):
+            if file.name.endswith(".py"):
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
 
 

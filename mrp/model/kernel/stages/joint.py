@@ -9,7 +9,7 @@ so that z is about standard normal whatever the standard deviations and correlat
 the information about x. Any K, score and centre give the same posterior.
 
 Backwards, L' times the gradient by L is known without the gradient: as L' y = z for y = L^-T z, its
-lower part is that of ``-z v'``, where v = L^-1 g is the gradient by z. With A = L^-1, w = L^-T v and
+lower part is that of ``-z v'``, where v = L^-1 g is the gradient by z. With A = L^-1, w = A' v and
 m = P^-1 (score - Q centre), the gradient by P is
 
     -(w m' + m w' + A' D + D' A) / 2,   D_rj = z_r (sum_{k<r} a_kj v_k + a_rj v_r / 2) + a_rj / 2
@@ -25,7 +25,6 @@ import math
 import numpy as np
 from numba import njit
 
-from mrp.model.kernel.arithmetic import after, call, is_zero
 from mrp.model.kernel.header import (
     AT_BLOCKS,
     AT_CENTRE,
@@ -56,8 +55,9 @@ from mrp.model.kernel.header import (
     VECTORS,
     WIDTH,
 )
-from mrp.model.kernel.loops import add, copy, dot, fill, sum_up
-from mrp.model.kernel.population import uncentre
+from mrp.model.kernel.stages.arithmetic import after, call, is_zero
+from mrp.model.kernel.stages.loops import add, copy, dot, fill, sum_up
+from mrp.model.kernel.stages.population import uncentre
 
 
 def joint(q, gradient, ints, index, floats, work):
@@ -251,7 +251,7 @@ def _inner(d, before, a, z, v, n):
 
 @njit(**INNER)
 def _blocks_backward(a, d, n, ints, work):
-    """Add ``-(a d' + d a') / 2`` of vectors (n,) to the gradients by the joint blocks' precisions."""
+    """Add ``-(a d' + d a') / 2`` of vectors (n,) to the gradients by the precisions."""
     for b in range(ints[BLOCKS]):
         block = after(ints, ints[AT_BLOCKS] + FIELDS * b)
         width, groups, first = block[WIDTH], block[GROUPS], block[AT_JOINT]

@@ -6,7 +6,6 @@ import math
 
 from numba import njit
 
-from mrp.model.kernel.arithmetic import after, as_singles
 from mrp.model.kernel.header import (
     AT_BLOCKS,
     AT_COEFFICIENT,
@@ -39,7 +38,8 @@ from mrp.model.kernel.header import (
     TOGETHER,
     WIDTH,
 )
-from mrp.model.kernel.loops import (
+from mrp.model.kernel.stages.arithmetic import after, as_singles
+from mrp.model.kernel.stages.loops import (
     add,
     add_product,
     add_up,
@@ -56,9 +56,7 @@ from mrp.model.kernel.loops import (
 
 
 def scales(q, gradient, ints, index, floats, work):
-    """Precisions of the effects; U^-1 of the groups of conditional blocks; log density of the
-    correlations.
-    """
+    """Precisions of effects; U^-1 of groups of conditional blocks; density of correlations."""
     total = 0.0
     for b in range(ints[BLOCKS]):
         block = after(ints, ints[AT_BLOCKS] + FIELDS * b)

@@ -6,7 +6,6 @@ import math
 
 from numba import njit
 
-from mrp.model.kernel.arithmetic import after, fast_exp, fast_log, fast_log1p, in_any_order
 from mrp.model.kernel.header import (
     AT_ETA,
     AT_GAPS,
@@ -20,8 +19,9 @@ from mrp.model.kernel.header import (
     PREDICTORS,
     ROWS,
 )
-from mrp.model.kernel.likelihood import log_ndtr
-from mrp.model.kernel.loops import fill
+from mrp.model.kernel.stages.arithmetic import after, fast_exp, fast_log, fast_log1p, in_any_order
+from mrp.model.kernel.stages.likelihood import log_ndtr
+from mrp.model.kernel.stages.loops import fill
 
 
 def categorical(q, gradient, ints, index, floats, work):
@@ -85,6 +85,7 @@ def between_logit(q, gradient, ints, index, floats, work):
 
 
 def between_probit(q, gradient, ints, index, floats, work):
+    """Phi(h + gap) - Phi(h)."""
     eta, m = after(work, ints[AT_ETA]), after(floats, ints[AT_TRIALS])
     gaps, ends = after(work, ints[AT_GAPS]), after(index, ints[AT_RUN_ENDS])
     g_gaps = after(gaps, ints[GAPS])

@@ -6,8 +6,8 @@ import math
 
 from numba import njit
 
-from mrp.model.kernel.arithmetic import fast_log, in_any_order
 from mrp.model.kernel.header import INNER, SUMS
+from mrp.model.kernel.stages.arithmetic import fast_log, in_any_order
 
 
 @njit(**INNER)

@@ -1,4 +1,4 @@
-"""Stages of thresholds and population-level coefficients, and of all priors but those of effects."""
+"""Stages of thresholds and coefficients, and of all priors but those of effects."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 
 from numba import njit
 
-from mrp.model.kernel.arithmetic import after
 from mrp.model.kernel.header import (
     ARGUMENTS,
     AT_ARGUMENTS,
@@ -40,7 +39,8 @@ from mrp.model.kernel.header import (
     STUDENT_T,
     WIDTH,
 )
-from mrp.model.kernel.loops import add, copy, dot, fill
+from mrp.model.kernel.stages.arithmetic import after
+from mrp.model.kernel.stages.loops import add, copy, dot, fill
 
 
 def population(q, gradient, ints, index, floats, work):

@@ -7,7 +7,6 @@ import math
 import numpy as np
 from numba import njit
 
-from mrp.model.kernel.arithmetic import after, fast_exp, fast_log1p, in_any_order
 from mrp.model.kernel.header import (
     AT_COUNTS,
     AT_ETA,
@@ -24,10 +23,12 @@ from mrp.model.kernel.header import (
     POPULATION,
     ROWS,
 )
-from mrp.model.kernel.loops import copy, multiply
+from mrp.model.kernel.stages.arithmetic import after, fast_exp, fast_log1p, in_any_order
+from mrp.model.kernel.stages.loops import copy, multiply
 
 
 def successes_logit(q, gradient, ints, index, floats, work):
+    """Successes out of trials, by their log odds."""
     n, eta = ints[BINARY], after(work, ints[AT_ETA])
     y, m = after(floats, ints[AT_OUTCOME]), after(floats, ints[AT_TRIALS])
     total = 0.0
@@ -42,6 +43,7 @@ def successes_logit(q, gradient, ints, index, floats, work):
 
 
 def successes_probit(q, gradient, ints, index, floats, work):
+    """Successes out of trials, by the normal distribution function."""
     n, eta = ints[BINARY], after(work, ints[AT_ETA])
     y, m = after(floats, ints[AT_OUTCOME]), after(floats, ints[AT_TRIALS])
     total = 0.0
@@ -66,6 +68,7 @@ def log_ndtr(x):
 
 
 def successes_cloglog(q, gradient, ints, index, floats, work):
+    """Successes out of trials, by the logarithm of the rate of an event."""
     n, eta = ints[BINARY], after(work, ints[AT_ETA])
     y, m = after(floats, ints[AT_OUTCOME]), after(floats, ints[AT_TRIALS])
     total = 0.0
@@ -83,6 +86,7 @@ def successes_cloglog(q, gradient, ints, index, floats, work):
 
 
 def poisson(q, gradient, ints, index, floats, work):
+    """Counts."""
     n, eta = ints[ROWS], after(work, ints[AT_ETA])
     y, m = after(floats, ints[AT_OUTCOME]), after(floats, ints[AT_TRIALS])
     mean = _mean(ints, work)
@@ -100,6 +104,7 @@ def poisson(q, gradient, ints, index, floats, work):
 
 
 def gaussian(q, gradient, ints, index, floats, work):
+    """Measurements, by the means of rows and the squares within them."""
     n, eta = ints[ROWS], after(work, ints[AT_ETA])
     y, m = after(floats, ints[AT_OUTCOME]), after(floats, ints[AT_TRIALS])
     mean, raw = _mean(ints, work), q[ints[POPULATION]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mrp.model.kernel.arithmetic import after
 from mrp.model.kernel.header import (
     AT_COLUMNS,
     AT_ETA,
@@ -19,7 +18,8 @@ from mrp.model.kernel.header import (
     ROWS,
     RUNS,
 )
-from mrp.model.kernel.loops import fill, sum_of
+from mrp.model.kernel.stages.arithmetic import after
+from mrp.model.kernel.stages.loops import fill, sum_of
 
 
 def rows(q, gradient, ints, index, floats, work):
