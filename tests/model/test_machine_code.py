@@ -25,9 +25,9 @@ import ctypes
 import numpy as np
 from mrp.model.kernel import header
 from mrp.model.kernel.machine_code import compiled
-from mrp.model.kernel.stages import likelihood
+from mrp.model.kernel.stages import arithmetic, likelihood
 
-code = compiled(header.STAGE, **header.OPTIONS)(likelihood.poisson)
+code = compiled(arithmetic.STAGE, **header.OPTIONS)(likelihood.poisson)
 ints, floats = np.zeros(header.HEADER, dtype=np.int64), np.array([0.0, 1.0])
 ints[[header.ROWS, header.LINK]] = 1, header.LOG
 ints[[header.AT_MEAN, header.AT_TRIALS]] = 1

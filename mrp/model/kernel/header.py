@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
 # Positions in the header, which is the beginning of the array of 64-bit integers.
@@ -104,12 +103,6 @@ SUMS = {"contract", "reassoc", "nsz"}
 OPTIONS = {"error_model": "numpy", "fastmath": EXACT}
 INNER = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 """Options of functions that only other compiled functions call."""
-
-
-DOUBLES, LONGS, INTS = (types.CPointer(t) for t in (types.double, types.int64, types.int32))
-STAGE = types.double(DOUBLES, DOUBLES, LONGS, INTS, DOUBLES, DOUBLES)
-"""A stage takes q, its gradient, the model's three arrays and `work`, and returns its part of the
-density."""
 
 
 def lay_out_work(ints: NDArray[np.int64], blocks: Sequence[list[int]]) -> None:

@@ -21,6 +21,10 @@ EXPONENT = 0x4338000000000000 - 1023
 LARGEST = 709.0
 SMALLEST = -708.0
 
+DOUBLES, LONGS, INTS = (types.CPointer(t) for t in (types.double, types.int64, types.int32))
+STAGE = types.double(DOUBLES, DOUBLES, LONGS, INTS, DOUBLES, DOUBLES)
+"""A stage takes q, its gradient, the model's three arrays and `work`, and returns its part of the
+density."""
 
 INLINED = {
     "forceinline": True,
