@@ -62,9 +62,7 @@ def fitted_of(case, survey):
 def dense(information):
     """Information about coefficients and effects as one matrix."""
     across = information.across
-    return np.block(
-        [[information.population, across.T], [across, information.effects.toarray()]]
-    )
+    return np.block([[information.population, across.T], [across, information.effects.toarray()]])
 
 
 def prior_precision(problem, covariances):
