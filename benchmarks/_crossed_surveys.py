@@ -92,11 +92,10 @@ def election(respondents):
         shares = np.array(shares) / sum(shares)
         people[name] = rng.choice(len(shares), respondents, p=shares)
     people["past_vote"] = 3 * people.pop("past") + people.pop("referendum")
-    slopes = np.array(
-        [[0.0, -0.3, -0.1, -0.2, 0.0, -0.1, 0.0], [0.0, 0.4, 0.2, 0.1, -0.1, 0.0, 0.0]]
-    )
-    eta = np.log(list(PARTIES.values())) + past_shares[seat] @ slopes
-    eta[:, 1:] += effects(people, ELECTION_SDS, rng, levels=len(PARTIES) - 1)
+    eta = past_shares[seat] @ SLOPES
+    eta[:, 1:] += effects(people, ELECTION_SDS, levels=len(PARTIES) - 1)
+    for _ in range(50):
+        eta += np.log(list(PARTIES.values())) - np.log(softmax(eta, axis=1).mean(axis=0))
     vote = (eta + rng.gumbel(size=eta.shape)).argmax(axis=1)
     formula = f"vote ~ past_labour + past_conservative + {intercepts(ELECTION_SDS)}"
     return formula, people.assign(vote=pd.Categorical.from_codes(vote, list(PARTIES)))
