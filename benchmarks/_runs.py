@@ -12,6 +12,7 @@ from pathlib import Path
 import mrp
 from mrp.checks.diagnostics import measure
 from mrp.errors import SamplingWarning
+from mrp.model.sampling import warn_if_bad
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,8 +34,9 @@ def fitted(formula, survey, family, priors, engine, *, seed=1, **options):
 
     Returns
     -------
-    A tree with ``posterior`` and ``sample_stats``; what `mrp.checks` measures of it; seconds, CPU
-    seconds, GiB and the number of warnings from `Model(...)` on.
+    A tree with ``posterior`` and ``sample_stats``; what `mrp.checks` measures of it; seconds and
+    CPU seconds from `Model(...)` on, warnings of draws that should not be trusted (Bambi's draws
+    are held against the same rules), and the memory that this process took at most.
     """
     started, cpu = time.perf_counter(), time.process_time()
     with warnings.catch_warnings(record=True) as caught:
@@ -45,17 +47,16 @@ def fitted(formula, survey, family, priors, engine, *, seed=1, **options):
             draws = model.bambi.fit(random_seed=seed, progressbar=False, **sizes)
         else:
             fit = model.sample(engine=engine, seed=seed, progress=False, **options)
-            draws = fit.draws
-    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+            draws, found = fit.draws, fit.info
+        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+        if engine == "bambi":
+            found = measure(draws)
+            warn_if_bad(found, sizes["chains"])
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    found = measure(draws) if engine == "bambi" else fit.info
-    return (
-        draws,
-        found,
-        {
-            "seconds": round(seconds, 2),
-            "cpu_seconds": round(cpu + used[1].ru_utime, 2),
-            "peak_memory_gib": round(sum(u.ru_maxrss for u in used) / 2**20, 2),
-            "warnings": sum(issubclass(one.category, SamplingWarning) for one in caught),
-        },
-    )
+    took = {
+        "seconds": round(seconds, 2),
+        "cpu_seconds": round(cpu + used[1].ru_utime, 2),
+        "peak_memory_gib": round(sum(u.ru_maxrss for u in used) / 2**20, 2),
+        "warnings": sum(issubclass(one.category, SamplingWarning) for one in caught),
+    }
+    return draws, found, took
