@@ -8,18 +8,15 @@ as respondents, cells and groups grow, and its gradient beside the elementary fu
 
 import ctypes
 import json
-import os
-import resource
-import subprocess
 import sys
 import tempfile
 import time
-import warnings
 
 import numpy as np
 import pandas as pd
 
 import mrp
+from benchmarks._runs import alone, fitted
 
 FORMULA = mrp.testing.FORMULA
 RAINEY = (
@@ -38,59 +35,34 @@ def main():
     for engine in ENGINES:
         with tempfile.TemporaryDirectory() as caches:
             environment = {
-                **os.environ,
                 "NUMBA_CACHE_DIR": f"{caches}/numba",
                 "PYTENSOR_FLAGS": f"base_compiledir={caches}/pytensor",
             }
             for run in ("first", "later"):
-                measured[f"ces, {engine}, {run} run"] = alone("ces", engine, environment)
-    measured["rainey2015, kernel, later run"] = alone("rainey2015", "kernel", os.environ)
+                found = alone("sampling", "ces", engine, **environment)
+                measured[f"ces, {engine}, {run} run"] = found
+    measured["rainey2015, kernel, later run"] = alone("sampling", "rainey2015", "kernel")
     for family in LEVELS:
         for engine in ("kernel", "pymc"):
-            measured[f"{family}, {engine}, later run"] = alone(family, engine, os.environ)
+            measured[f"{family}, {engine}, later run"] = alone("sampling", family, engine)
     for size in RESPONDENTS:
-        measured[f"{size} respondents, kernel"] = alone(f"respondents={size}", "kernel", os.environ)
+        found = alone("sampling", f"respondents={size}", "kernel")
+        measured[f"{size} respondents, kernel"] = found
     for size in GROUPS:
-        measured[f"{size} groups, kernel"] = alone(f"groups={size}", "kernel", os.environ)
-    measured["gradient of the ces model"] = alone("gradient", "kernel", os.environ)
+        measured[f"{size} groups, kernel"] = alone("sampling", f"groups={size}", "kernel")
+    measured["gradient of the ces model"] = alone("sampling", "gradient")
     print(json.dumps(measured))
-
-
-def alone(case, engine, environment):
-    """One measurement in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.sampling", case, engine]
-    run = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
-    return json.loads(run.stdout.splitlines()[-1])
 
 
 def measure(case, engine):
     """Fit one model and report."""
     formula, survey, priors = problem(case)
     family = case if case in LEVELS else "bernoulli"
-    started, cpu = time.perf_counter(), time.process_time()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = mrp.Model(formula, survey, family=family, priors=priors)
-        if engine == "bambi":
-            import arviz_stats
-
-            trace = model.bambi.fit(draws=1000, tune=1000, chains=4, random_seed=1)
-            seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
-            ess = arviz_stats.ess(trace["posterior"].to_dataset(), method="bulk")
-            least = min(float(array.min()) for array in ess.data_vars.values())
-            sampled = {"ess_bulk": least}
-        else:
-            fit = model.sample(engine=engine, seed=1, progress=False)
-            seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
-            names = ("ess_bulk", "ess_bulk_at", "rhat", "divergences")
-            sampled = {name: fit.info[name] for name in names}
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    _, found, took = fitted(formula, survey, family, priors, engine)
     return {
-        "seconds": round(seconds, 2),
-        "cpu_seconds": round(cpu + used[1].ru_utime, 2),
-        "least_bulk_ess_per_second": round(sampled["ess_bulk"] / seconds, 1),
-        "peak_memory_gib": round(sum(u.ru_maxrss for u in used) / 2**20, 2),
-        **sampled,
+        **took,
+        "least_bulk_ess_per_second": round(found["ess_bulk"] / took["seconds"], 1),
+        **{name: found[name] for name in ("ess_bulk", "ess_bulk_at", "rhat", "divergences")},
     }
 
 
