@@ -139,6 +139,8 @@ def test_factor_solves_as_the_dense_matrix_does(case, sparse, survey, monkeypatc
     near = {"rtol": 1e-6, "atol": 1e-7}
     np.testing.assert_allclose(found.solve(y), inverse @ y, **near)
     np.testing.assert_allclose(found.solve(y[:, 0]), inverse @ y[:, 0], **near)
+    roughly = found.solve_roughly(y[:, 0], np.zeros(len(y)))
+    np.testing.assert_allclose(matrix @ roughly, y[:, 0], atol=1e-4 * np.linalg.norm(y[:, 0]))
     assert found.log_determinant() == pytest.approx(np.linalg.slogdet(matrix)[1], rel=1e-8)
     blocks, own = found.inverse_blocks(), found.conditional_blocks()
     for place, block, conditional in zip(problem.places, blocks, own, strict=True):

@@ -164,17 +164,19 @@ def _next(problem: Problem, now: Fitted) -> tuple[Floats, list[Floats]]:
     """Coefficients and effects after a round, covariances after some steps at its weights."""
     p, covariances = len(problem.precision), now.covariances
     pull = now.score + now.information.times(now.x)
-    for _ in range(STEPS if problem.places else 1):
+    for _ in range(STEPS):
         precisions = [np.linalg.inv(covariance) for covariance in covariances]
         factor = Factor(now.information, precisions, problem.places)
-        x = factor.solve(pull)
-        if not problem.places:
-            break
-        spreads = factor.inverse_blocks() if factor.is_dense else factor.conditional_blocks()
+        if factor.is_dense:
+            x, spreads = factor.solve(pull), factor.inverse_blocks()
+        else:
+            x, spreads = factor.solve_roughly(pull, now.x), factor.conditional_blocks()
         covariances = [
             _floored(_second_moment(x[positions(place)], spread, place), scale)
             for place, spread, scale in zip(problem.places, spreads, problem.scale, strict=True)
         ]
+        if not problem.places:
+            break
     step = x - now.x
     if problem.link != "identity":
         largest = np.abs(problem.columns.population.times(step[:p])).max(initial=0.0)
