@@ -33,6 +33,7 @@ UNIFORM, CAUGHT = 0.01, 0.001
 SD = {"sd": "half_normal(0.7)"}
 WEAK = {"defaults": "brms", "Intercept": "normal(0, 1)", "b": "normal(0, 1)", **SD}
 COUNT = {**WEAK, "sd": "half_normal(0.4)"}
+CROSSED = "gender + (1 | state) + (1 | age) + (1 | education) + (1 | age:education)"
 ORDERED = {**SD, "b": "normal(0, 1)", "threshold": "normal(0, 1.5)"}
 
 
@@ -61,6 +62,9 @@ RIGHT = {
         "gaussian", "score ~ gender + (1 | state)", {**WEAK, "sigma": "half_normal(2)"}
     ),
     "categorical": Run("categorical", "party ~ gender + (1 | state)"),
+    "bernoulli, crossed": Run("bernoulli", f"defund ~ {CROSSED}"),
+    "gaussian, crossed": Run("gaussian", f"score ~ {CROSSED}", {**WEAK, "sigma": "half_normal(2)"}),
+    "categorical, crossed": Run("categorical", f"party ~ {CROSSED}"),
     "cumulative": Run("cumulative", "trust ~ gender + (1 | state)", ORDERED),
     "sratio": Run("sratio", "trust ~ gender + (1 | state)", ORDERED),
 }

@@ -3,9 +3,10 @@
 With the unconstrained parameters q of one draw, one pass computes
 
     sd = exp(q_sd), E = diag(sd) L, L = Cholesky factor from partial correlations tanh(q / 2)
+    x = centre + P^-1 (score - Q centre) + R^-T z,  P = K + Q = R R'
+    phi = shift + x_phi                                (centred intercepts, slopes)
     U_g U_g' = (E E')^-1 + I_g
-    phi = shift + T q_population                       (centred intercepts, slopes)
-    u_g = U_g^-T (U_g^-1 t_g + v_g),  t_g = h_g - C_g (phi - shift)
+    u_g = U_g^-T (U_g^-1 t_g + v_g),  t_g = h_g - C_g (x - centre)
     eta_i = offset_i + sum over parts of (M c)[index_i],  c = (phi uncentred, all u)
 
 then the likelihood of eta, and the same steps backwards. M holds the distinct rows of each part, so
@@ -16,12 +17,16 @@ intercepts, and a respondent has a row for each linear predictor that matters. T
 are the first one and the logarithms of the gaps in phi. The effects that a group has on several
 linear predictors are one block, whose correlations are zero between them.
 
-The fourth line is what makes sampling easy. Given sd and L, the effects of a group have about the
-precision U U' and the mean (U U')^-1 t_g in the posterior, if I_g is the information that the
-group's respondents carry about them and h_g - C_g (phi - shift) their score. So v_g is about
-standard normal whatever sd and L are: where a group has no respondents (I = h = C = 0) this is the
-non-centred parameterisation, where it has many the centred one, with every stage in between, group
-by group. Any I, h and C give the same posterior; `geometry` chooses them.
+The lines between are what makes sampling easy. The joint block x holds the coefficients and the
+effects of most grouping factors. Given the standard deviations and correlations in Q = (E E')^-1,
+it has about the precision P in the posterior, so that z is about standard normal whatever they are,
+however the factors trade off with the coefficients and with each other (`stages.joint`). The
+effects of the largest factor have about the precision U U' given x, group by group, if I_g is the
+information that the group's respondents carry about them and h_g - C_g (x - centre) their score. So
+v_g is about standard normal, too: where a group has no respondents (I = h = C = 0) this is the
+non-centred parameterisation, where it has many the centred one, with every stage in between. Any
+K, score, centre, I, h and C give the same posterior; `geometry` chooses them. Where no factor is
+joint, ``x = T q``.
 
 Each step is a stage: a C function of the same six pointers, which returns its part of the density.
 A model names its stages by address (`data_of`), and only those are compiled, each by itself. One
