@@ -29,6 +29,8 @@ Ints = NDArray[np.int64]
 
 LARGEST_JOINT = 400
 """Coefficients and effects that are sampled jointly, at most: the work grows with their cube."""
+MOST_SLOPES = 4_000_000
+"""Numbers that say how other effects follow the joint block, at most: each gradient reads them."""
 FEW_GROUPS = 30
 """Groups up to which a factor's effects are always sampled jointly with the coefficients: so few
 leave their standard deviation uncertain, and with it the coefficients' own scale."""
@@ -94,10 +96,14 @@ def _joint_blocks(places: Sequence[Place], p: int) -> list[int]:
     All but the one with most effects, unless it has few groups, and as far as there is room: what
     the others' groups say is taken into account group by group, for less.
     """
-    joint = sorted(range(len(places)), key=lambda b: -places[b].width * places[b].groups)
+    sizes = [place.width * place.groups for place in places]
+    joint = sorted(range(len(places)), key=lambda b: -sizes[b])
     if joint and places[joint[0]].groups > FEW_GROUPS:
         joint = joint[1:]
-    while joint and p + sum(places[b].width * places[b].groups for b in joint) > LARGEST_JOINT:
+    while joint:
+        n = p + sum(sizes[b] for b in joint)
+        if n <= LARGEST_JOINT and n * (p + sum(sizes) - n) <= MOST_SLOPES:
+            break
         joint = joint[1:]
     return joint
 
