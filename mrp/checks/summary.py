@@ -223,7 +223,7 @@ def _notes(fit: Fit, ci_prob: float, lacking: Sequence[str]) -> Iterator[str]:
     report = measure(fit.draws, set(map(str, of_model(fit))))
     said = complaints(report, chains)
     if said:
-        yield f"Not to be trusted yet: {'; '.join(said)}. See `fit.diagnostics()`."
+        yield shown(f"Not to be trusted yet: {'; '.join(said)}. See `fit.diagnostics()`.")
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
