@@ -76,7 +76,9 @@ class Fit:
         The survey as the model was given it (a copy: writing to it leaves the fit as it is); None
         if it was left out of a saved file.
     info
-        How the draws were made: engine, seed, seconds, diagnostics.
+        How the draws were made: engine, seed, seconds, diagnostics. Where R-hat or effective sample
+        sizes of parameters were beyond their limits, ``averages`` has those of the averages over
+        the survey.
     levels
         Levels of the outcome in order; None where its family has none.
     observed
@@ -280,6 +282,9 @@ class Fit:
         - ``ess_bulk``, ``ess_tail``: the smallest effective sample sizes (limit 100 per chain); the
           tails are the quantiles at 5% and 95%, whatever ArviZ is set to;
         - ``ebfmi``: the lowest energy fraction of missing information of a chain (limit 0.3).
+
+        Parameters may be beyond the limits of R-hat and effective sample size where what is
+        reported is not: `Estimates.diagnostics` has those of the estimates themselves.
 
         References
         ----------

@@ -41,6 +41,11 @@ def convergence(arrays: Sequence[Floats]) -> Floats:
     return np.concatenate([np.zeros((3, 0)), *found], axis=1)
 
 
+def of_rows(values: Floats, chains: int) -> Floats:
+    """The same numbers (rows, 3) of draws (rows, chains x draws), chain by chain."""
+    return _of_chains(values.reshape(len(values), chains, -1)).T
+
+
 def relative_efficiency(arrays: Sequence[Floats]) -> float:
     """Effective sample size of the mean, averaged over parameters, as a share of the draws.
 
@@ -67,10 +72,14 @@ def _in_pieces(arrays: Sequence[Floats], diagnose: Any) -> list[Floats]:
         return list(pool.map(diagnose, pieces))
 
 
-@np.errstate(all="ignore")
 def _convergence(draws: Floats) -> Floats:
     """R-hat, bulk and tail effective sample size (3, parameters) of (chains, draws, parameters)."""
-    x = np.ascontiguousarray(np.moveaxis(draws, 2, 0))
+    return _of_chains(np.ascontiguousarray(np.moveaxis(draws, 2, 0)))
+
+
+@np.errstate(all="ignore")
+def _of_chains(x: Floats) -> Floats:
+    """The same of (parameters, chains, draws)."""
     parameters, chains, count = x.shape
     result = np.full((3, parameters), np.nan)
     if count < LEAST_DRAWS:
@@ -101,13 +110,27 @@ def _split(x: Floats) -> Floats:
 
 
 def _normal_scores(x: Floats) -> Floats:
-    """Each parameter's draws replaced by normal quantiles of their ranks."""
-    from scipy.special import ndtri
-    from scipy.stats import rankdata
+    """Each parameter's draws replaced by normal quantiles of their ranks; of equal ones the mean.
 
-    ranks = rankdata(x.reshape(len(x), -1), axis=1).reshape(x.shape)
-    scores: Floats = ndtri((ranks - 3 / 8) / (x[0].size + 1 / 4))
-    return scores
+    A rank is the place from 1 on, and the mean of equal draws' places is that of the first and the
+    last of them.
+    """
+    from scipy.special import ndtri
+
+    flat = x.reshape(len(x), -1)
+    size = flat.shape[1]
+    order = np.argsort(flat, axis=1)
+    rising = np.take_along_axis(flat, order, axis=1)
+    differ = rising[:, 1:] != rising[:, :-1]
+    first, last = np.zeros(flat.shape, np.intp), np.full(flat.shape, size - 1)
+    first[:, 1:] = np.where(differ, np.arange(1, size), 0)
+    last[:, :-1] = np.where(differ, np.arange(size - 1), size - 1)
+    np.maximum.accumulate(first, axis=1, out=first)
+    first += np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
+    of_sum = ndtri((np.arange(2 * size - 1) / 2 + 1 - 3 / 8) / (size + 1 / 4))
+    scores = np.empty(flat.shape)
+    np.put_along_axis(scores, order, of_sum[first], axis=1)
+    return scores.reshape(x.shape)
 
 
 def _rhat(x: Floats) -> Floats:

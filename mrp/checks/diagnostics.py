@@ -45,11 +45,14 @@ class Rule:
     per_chain
         Whether the limit is for each chain.
     said
-        What is wrong, in words: a format of value, place, limit and number of draws.
+        What is wrong, in words: a format of value, place, limit, number of draws, and what is
+        checked ("parameters").
     advice
         What to do about it.
     missing
         Why the value is not there, where it isn't.
+    of_estimates
+        What to do where estimates are checked in place of parameters.
     """
 
     name: CheckName
@@ -59,10 +62,24 @@ class Rule:
     said: str
     advice: str
     missing: str
+    of_estimates: str = ""
+
+    def limit_of(self, chains: int) -> float:
+        """The limit for all chains."""
+        return self.limit * (chains if self.per_chain else 1)
+
+    def broken(self, values: Floats, chains: int) -> NDArray[np.bool_]:
+        """Whether values are beyond the limit; those that are missing are not."""
+        limit = self.limit_of(chains)
+        return np.asarray(values < limit if self.least else values > limit)
 
 
 _SHORT = "Not computed: it takes {} of 4 draws that are finite and move."
 _LONGER = "Raise `draws` and `tune`."
+_IF_AFFECTED = (
+    "Raise `draws` and `tune` if what you report is affected: `diagnostics()` of the estimates "
+    "says so."
+)
 
 RULES = (
     Rule(
@@ -79,7 +96,7 @@ RULES = (
         limit=0,
         least=False,
         per_chain=False,
-        said="parameters never move or are not finite ({value:.0f}, among them {at})",
+        said="{of} never move or are not finite ({value:.0f}, among them {at})",
         advice="Look at them in `parameters`: these are no draws from a posterior.",
         missing="Not computed: it takes chains of 4 draws.",
     ),
@@ -89,7 +106,8 @@ RULES = (
         least=False,
         per_chain=False,
         said="R-hat is {value:.3f} for {at} (over {limit:g})",
-        advice=_LONGER,
+        advice=_IF_AFFECTED,
+        of_estimates=_LONGER,
         missing=_SHORT.format("2 chains"),
     ),
     Rule(
@@ -98,7 +116,8 @@ RULES = (
         least=True,
         per_chain=True,
         said="bulk effective sample size is {value:.0f} for {at} (under {limit:g})",
-        advice=_LONGER,
+        advice=_IF_AFFECTED,
+        of_estimates=_LONGER,
         missing=_SHORT.format("a chain"),
     ),
     Rule(
@@ -107,7 +126,8 @@ RULES = (
         least=True,
         per_chain=True,
         said="tail effective sample size is {value:.0f} for {at} (under {limit:g})",
-        advice=_LONGER,
+        advice=_IF_AFFECTED,
+        of_estimates=_LONGER,
         missing=_SHORT.format("a chain"),
     ),
     Rule(
@@ -132,6 +152,10 @@ RULES = (
 )
 """R-hat and effective sample size: Vehtari et al. (2021, doi:10.1214/20-BA1221); divergences and
 tree depth: Betancourt (2017, arXiv:1701.02434); E-BFMI: Betancourt (2016, arXiv:1604.00695)."""
+OF_CHAINS = tuple(rule for rule in RULES if rule.name in ("rhat", "ess_bulk", "ess_tail"))
+"""Rules that hold for estimates as they do for parameters, in the order of `convergence`."""
+KINDS = 5
+"""Variables that are named where parameters are beyond a limit."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +205,7 @@ def table(checks: Sequence[Check], missing: str | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"ok": "boolean"})
 
 
-def judge(report: Mapping[str, Any], chains: int) -> tuple[Check, ...]:
+def judge(report: Mapping[str, Any], chains: int, *, of: str = "parameters") -> tuple[Check, ...]:
     """Hold the numbers of `measure` against the limits.
 
     Parameters
@@ -190,19 +214,38 @@ def judge(report: Mapping[str, Any], chains: int) -> tuple[Check, ...]:
         For each rule its value, and under ``…_at`` its place; what is missing can't be computed.
     chains
         Number of chains.
+    of
+        What was measured.
     """
-    return tuple(_judged(rule, report, chains) for rule in RULES)
+    return tuple(_judged(rule, report, chains, of) for rule in RULES)
 
 
-def _judged(rule: Rule, report: Mapping[str, Any], chains: int) -> Check:
+def _judged(rule: Rule, report: Mapping[str, Any], chains: int, of: str) -> Check:
     value, at = float(report.get(rule.name, np.nan)), str(report.get(f"{rule.name}_at", ""))
-    limit = rule.limit * (chains if rule.per_chain else 1)
+    limit = rule.limit_of(chains)
     if np.isnan(value):
         return Check(rule.name, value, "", limit, None, "", rule.missing)
-    if value >= limit if rule.least else value <= limit:
+    if not rule.broken(np.asarray(value), chains):
         return Check(rule.name, value, at, limit, True, "", "")
-    said = rule.said.format(value=value, at=at, limit=limit, draws=report.get("draws"))
+    said = rule.said.format(value=value, at=at, limit=limit, draws=report.get("draws"), of=of)
     return Check(rule.name, value, at, limit, False, said, rule.advice)
+
+
+def complaints(report: Mapping[str, Any], chains: int, *, of: str = "parameters") -> list[str]:
+    """What is wrong: a phrase for each check that fails, and one for how many parameters fail.
+
+    Parameters are as in `judge`.
+    """
+    said = [check.said for check in judge(report, chains, of=of) if check.said]
+    beyond: Mapping[str, int] = report.get("beyond", {})
+    if not beyond:
+        return said
+    kinds = [name if number == 1 else f"{name} ({number:,})" for name, number in beyond.items()]
+    if len(kinds) > KINDS:
+        kinds = [*kinds[:KINDS], f"… {len(kinds) - KINDS} more"]
+    number, them = sum(beyond.values()), ", ".join(kinds)
+    affected = f"{number:,} of {report['among']:,} {of} {'is' if number == 1 else 'are'}"
+    return [*said, f"{affected} beyond a limit of R-hat or effective sample size: {them}"]
 
 
 # --- the numbers ----------------------------------------------------------------------------------
@@ -224,7 +267,9 @@ def measure(draws: xr.DataTree, names: Collection[str] | None = None) -> dict[st
     ``draws`` (over all chains) and a value for each rule, with its place under ``…_at``.
     ``divergences`` and ``tree_depth`` are numbers of draws, placed at the chain with most of them;
     ``stuck`` is a number of parameters, placed at the first of them; ``ebfmi`` is that of the worst
-    chain. NaN where there is nothing to compute it from.
+    chain. NaN where there is nothing to compute it from. ``beyond`` says by variable how many of
+    its parameters are beyond a limit of R-hat or effective sample size, where some are, and
+    ``among`` how many parameters there are in all.
     """
     posterior = draws["posterior"].to_dataset().transpose("chain", "draw", ...)
     if names is not None:
@@ -233,14 +278,17 @@ def measure(draws: xr.DataTree, names: Collection[str] | None = None) -> dict[st
     return {
         "draws": posterior.sizes["chain"] * posterior.sizes["draw"],
         **_count("divergences", stats, ("diverging",)),
-        **_worst(posterior),
+        **worst(posterior),
         **_count("tree_depth", stats, DEEPEST),
         **_ebfmi(stats),
     }
 
 
-def _worst(posterior: xr.Dataset) -> dict[str, Any]:
-    """Parameters that are stuck; worst R-hat and effective sample sizes of others; their names."""
+def worst(posterior: xr.Dataset) -> dict[str, Any]:
+    """What `measure` says of the parameters, whose dims are chain and draw first.
+
+    That is those that are stuck, worst R-hat and effective sample sizes of others, their names.
+    """
     from arviz_stats.base import array_stats
 
     exact = {
@@ -251,14 +299,14 @@ def _worst(posterior: xr.Dataset) -> dict[str, Any]:
     arrays = [array.to_numpy() for array in posterior.data_vars.values()]
     arrays = [array.reshape(*array.shape[:2], -1) for array in arrays]
     found = convergence(arrays)
-    report = _stuck(posterior, arrays, np.isnan(found[1]))
+    report = _stuck(posterior, arrays, np.isnan(found[1])) | _beyond(posterior, arrays, found)
     for (name, of_draws), numbers in zip(exact.items(), found, strict=True):
         if np.isnan(numbers).all():
             report[name], report[f"{name}_at"] = float("nan"), ""
             continue
         at = int(np.nanargmax(numbers) if name == "rhat" else np.nanargmin(numbers))
-        label, worst = _parameter(posterior, arrays, at)
-        report[name], report[f"{name}_at"] = float(of_draws(worst)), label
+        label, draws = _parameter(posterior, arrays, at)
+        report[name], report[f"{name}_at"] = float(of_draws(draws)), label
     return report
 
 
@@ -270,6 +318,17 @@ def _stuck(
         return {"stuck": float("nan"), "stuck_at": ""}
     first = _parameter(posterior, arrays, int(stuck.argmax()))[0] if stuck.any() else ""
     return {"stuck": int(stuck.sum()), "stuck_at": first}
+
+
+def _beyond(posterior: xr.Dataset, arrays: Sequence[Floats], found: Floats) -> dict[str, Any]:
+    """By variable the number of parameters beyond a limit; the number of all."""
+    chains = posterior.sizes["chain"]
+    broken = np.any([r.broken(x, chains) for r, x in zip(OF_CHAINS, found, strict=True)], axis=0)
+    ends = np.cumsum([array.shape[2] for array in arrays])
+    counts = [int(own.sum()) for own in np.split(broken, ends)[:-1]]
+    names = map(str, posterior.data_vars)
+    beyond = {name: number for name, number in zip(names, counts, strict=True) if number}
+    return {"among": len(broken), "beyond": beyond}
 
 
 def _parameter(posterior: xr.Dataset, arrays: Sequence[Floats], at: int) -> tuple[str, Floats]:

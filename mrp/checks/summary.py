@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mrp import effects
 from mrp.checks.convergence import convergence
-from mrp.checks.diagnostics import RULES, judge, measure
+from mrp.checks.diagnostics import RULES, complaints, measure
 from mrp.checks.parameters import of_model
 from mrp.errors import shown
 from mrp.fit import Fit
@@ -214,16 +214,16 @@ def _notes(fit: Fit, ci_prob: float, lacking: Sequence[str]) -> Iterator[str]:
         yield "Draws from the prior are independent: they have no rhat, ess_bulk and ess_tail."
         return
     chains = fit.parameters.sizes["chain"]
-    limits = {rule.name: rule.limit * (chains if rule.per_chain else 1) for rule in RULES}
+    limits = {rule.name: rule.limit_of(chains) for rule in RULES}
     yield (
         f"rhat compares the chains (good: at most {limits['rhat']:g}); ess_bulk, ess_tail: "
         f"effective sample size for the centre and the tails (good: at least "
         f"{limits['ess_bulk']:g})."
     )
     report = measure(fit.draws, set(map(str, of_model(fit))))
-    said = [check.said for check in judge(report, chains) if check.said]
+    said = complaints(report, chains)
     if said:
-        yield f"Not to be trusted yet: {'; '.join(said)}. See `fit.diagnostics()`."
+        yield shown(f"Not to be trusted yet: {'; '.join(said)}. See `fit.diagnostics()`.")
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:

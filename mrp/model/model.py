@@ -433,8 +433,10 @@ class Model:
         Returns
         -------
         The posterior draws. A check that fails (`Fit.diagnostics` lists them) gives one
-        `SamplingWarning`. Interrupted (Ctrl-C, the stop button), it keeps the chains and draws
-        that make most of the run and says how many.
+        `SamplingWarning`. Where R-hat or an effective sample size of parameters does, it says
+        whether the survey's average and those of the groups of each grouping factor are affected,
+        and ``fit.info["averages"]`` has what was found. Interrupted (Ctrl-C, the stop button), it
+        keeps the chains and draws that make most of the run and says how many.
         """
         sampling.check_sizes(draws=draws, tune=tune, chains=chains)
         sampling.check_target(target_accept)
@@ -454,8 +456,11 @@ class Model:
         tree["log_prior"] = DataTree(log_prior(tree["posterior"].to_dataset(), *self._prior_parts))
         seconds = time.perf_counter() - started
         report = measure(tree)
-        sampling.warn_if_bad(report, chains)
-        return self._fit(tree, {"engine": engine, "seconds": seconds, "seed": seed, **report})
+        info = {"engine": engine, "seconds": seconds, "seed": seed, **report}
+        fit = self._fit(tree, info)
+        of_averages = sampling.averages_of(fit)
+        sampling.warn_if_bad(report, tree["posterior"].sizes["chain"], of_averages)
+        return fit if of_averages is None else replace(fit, info=info | {"averages": of_averages})
 
     def _drawn(self, run: sampling.Run, engine: Engine) -> tuple[DataTree, Engine]:
         """Draws, and what computed their density: the kernel, if it is wanted and can be used."""

@@ -17,6 +17,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from mrp.checks import averages, diagnostics
 from mrp.checks.diagnostics import judge
 from mrp.errors import (
     EngineWarning,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     import pymc as pm
 
     from mrp.design import Design
+    from mrp.fit import Fit
     from mrp.levels import LevelParameters
     from mrp.model.families import Family
     from mrp.model.kernel.layout import Packed
@@ -326,7 +328,7 @@ def check_flags(**flags: object) -> None:
 
 def complaints(report: Mapping[str, Any], chains: int) -> list[str]:
     """What is wrong with a fit, one phrase each; empty where nothing is."""
-    said = [check.said for check in judge(report, chains) if check.said]
+    said = diagnostics.complaints(report, chains)
     if np.isnan(report["rhat"]):
         said.append("R-hat can't be computed, it takes 2 chains of 4 draws")
     return said
@@ -342,13 +344,40 @@ def warn_if_separated(label: str, named: str) -> None:
     )
 
 
-def warn_if_bad(report: Mapping[str, Any], chains: int) -> None:
-    """One plain warning with everything that is wrong, and what to do about the first of it."""
+def averages_of(fit: Fit) -> dict[str, Any] | None:
+    """R-hat and effective sample sizes of a fit's averages, if those of parameters are not well.
+
+    None where parameters are well, and where averages can't be made.
+    """
+    checks = judge(fit.info, fit.parameters.sizes["chain"])
+    bad = any(check.ok is False for check in checks if check.name in averages.NUMBERS)
+    return averages.measured(fit) if bad else None
+
+
+def warn_if_bad(
+    report: Mapping[str, Any], chains: int, of_averages: Mapping[str, Any] | None = None
+) -> None:
+    """One plain warning with everything that is wrong, and what to do about the first of it.
+
+    Parameters
+    ----------
+    report, chains
+        As `judge` takes them.
+    of_averages
+        What `averages_of` found.
+    """
     said = complaints(report, chains)
-    if said:
-        advice = [check.advice for check in judge(report, chains) if check.ok is False]
-        warn(
-            f"The draws may not represent the posterior: {'; '.join(said)}. "
-            f"{next(iter(advice), 'Raise `draws` and `chains`.')}",
-            SamplingWarning,
-        )
+    if not said:
+        return
+    failing = [check for check in judge(report, chains) if check.ok is False]
+    of_chains = not np.isnan(report["rhat"]) and {c.name for c in failing} <= {*averages.NUMBERS}
+    if of_chains and of_averages and not averages.complaints(of_averages, chains):
+        said_first = "Some parameters are not sampled well"
+    else:
+        said_first = "The draws may not represent the posterior"
+    sentences = [
+        f"{said_first}: {'; '.join(said)}.",
+        *([averages.said(of_averages, chains)] if of_averages else []),
+        next((check.advice for check in failing), "Raise `draws` and `chains`."),
+    ]
+    warn(" ".join(sentences), SamplingWarning)

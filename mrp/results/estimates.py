@@ -22,7 +22,7 @@ from mrp.results.events import Event, comparison, region, shares
 from mrp.results.intervals import DEFAULT, Center, IntervalKind, Probabilities, Summary
 from mrp.results.intervals import check_probability as check_probability
 from mrp.results.intervals import summarise as summarise
-from mrp.results.labels import beside, names_of
+from mrp.results.labels import beside, check_free, names_of
 from mrp.results.layouts import Backend, Shape
 
 if TYPE_CHECKING:
@@ -407,6 +407,56 @@ class Estimates:
         every = np.arange(len(self))
         results = self._reduced(every, lambda values: shares(values, holding), list(events))
         return beside(self.labels, results)
+
+    def diagnostics(self) -> pd.DataFrame:
+        """Whether the draws of each estimate can be trusted: chains that agree, and say enough.
+
+        Parameters of a model may mix badly where what is estimated does not: an intercept and the
+        mean of a factor's effects, of which the survey says only the sum. So this asks the
+        estimates themselves, by the limits that `Fit.diagnostics` has for parameters.
+
+        Returns
+        -------
+        The labels, then ``rhat`` (limit 1.01), ``ess_bulk`` and ``ess_tail`` (effective sample size
+        in the bulk, and of the quantiles at 5% and 95%; limit 100 per chain), ``ok`` (whether all
+        limits are met; missing where that can't be said) and ``advice`` (empty where all is well;
+        why not, where there is no number). Draws from the prior, which are independent of each
+        other, have no numbers; one chain has no R-hat; draws that are not finite, or all the same,
+        have none. Where estimates of a prior and a posterior are in one table (`mrp.concat`), all
+        rows have numbers. It works in blocks, and takes about a millisecond for each estimate of
+        4,000 draws.
+
+        Numbers are those of ``arviz_stats.rhat`` and ``arviz_stats.ess``.
+
+        Raises
+        ------
+        RequestError
+            A label has the name of one of these columns.
+
+        References
+        ----------
+        Vehtari, Gelman, Simpson, Carpenter and Bürkner (2021), doi:10.1214/20-BA1221.
+
+        Examples
+        --------
+        >>> import mrp
+        >>> gender = mrp.avg_predictions(mrp.testing.example_fit(), by="gender")
+        >>> gender.diagnostics().columns.tolist()
+        ['gender', 'rhat', 'ess_bulk', 'ess_tail', 'ok', 'advice']
+        """
+        from mrp.checks.averages import COLUMNS as CHECKED
+        from mrp.checks.averages import NUMBERS, judged
+        from mrp.checks.convergence import of_rows
+
+        check_free(self.labels.columns, CHECKED)
+        of_prior = self.about.get("group") == "prior"
+        if of_prior:
+            numbers = dict.fromkeys(NUMBERS, np.full(len(self), np.nan))
+        else:
+            numbers = self._reduced(
+                np.arange(len(self)), lambda values: of_rows(values, self.chains), NUMBERS
+            )
+        return beside(self.labels, judged(numbers, self.chains, of_prior=of_prior))
 
     def plot(self, kind: PlotKind = "interval", **options: Any) -> Axes:
         """A picture with one row for each estimate.

@@ -24,7 +24,7 @@ def test_the_code_of_the_page_runs():
         "frame": mrp.load_dataset("simulated_frame"),
     }
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 7
+    assert len(blocks) == 9
     for block in blocks:
         exec(compile(block, PAGE.name, "exec"), names)
     assert len(names["areas"]) == 48

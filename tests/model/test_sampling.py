@@ -247,7 +247,8 @@ def test_everything_that_is_wrong_is_one_warning_with_advice():
 def test_without_divergences_more_draws_are_advised():
     message = (
         "The draws may not represent the posterior: tail effective sample size is 5 for age[old] "
-        "(under 400). Raise `draws` and `tune`."
+        "(under 400). Raise `draws` and `tune` if what you report is affected: `diagnostics()` of "
+        "the estimates says so."
     )
     with warns(SamplingWarning, message):
         warn_if_bad(GOOD | {"ess_tail": 5.0}, 4)
