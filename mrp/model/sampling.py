@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from numbers import Real
 from threading import Event
@@ -344,11 +345,26 @@ def warn_if_separated(label: str, named: str) -> None:
     )
 
 
+_judging = ContextVar("judging", default=True)
+
+
+@contextmanager
+def unjudged() -> Iterator[None]:
+    """Whatever is sampled here is judged by whoever asks: no averages are made for a warning."""
+    token = _judging.set(False)
+    try:
+        yield
+    finally:
+        _judging.reset(token)
+
+
 def averages_of(fit: Fit) -> dict[str, Any] | None:
     """R-hat and effective sample sizes of a fit's averages, if those of parameters are not well.
 
-    None where parameters are well, and where averages can't be made.
+    None where parameters are well, where averages can't be made, and where draws are `unjudged`.
     """
+    if not _judging.get():
+        return None
     checks = judge(fit.info, fit.parameters.sizes["chain"])
     bad = any(check.ok is False for check in checks if check.name in averages.NUMBERS)
     return averages.measured(fit) if bad else None

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from mrp.errors import FitError, FrameWarning, SamplingInterrupted, SamplingWarning, listing
 from mrp.fit import Fit
 from mrp.model.model import Model
+from mrp.model.sampling import unjudged
 from mrp.recovery.estimands import LOG_LIKELIHOOD, Estimand, Names, answer, labels_of
 from mrp.recovery.likelihood import log_likelihood
 from mrp.recovery.surveys import FakeSurveys, seeds_of
@@ -188,7 +189,7 @@ def _quietly() -> Iterator[None]:
 
     Sums of BLAS depend on its number of threads in the last digit, and all draws on that.
     """
-    with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
+    with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"), unjudged():
         warnings.simplefilter("ignore", SamplingWarning)
         warnings.simplefilter("ignore", FrameWarning)
         yield
