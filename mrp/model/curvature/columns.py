@@ -37,6 +37,10 @@ class Information:
     across: Floats
     effects: sparse.csr_array
 
+    def diagonal(self) -> Floats:
+        """Information about each coefficient and effect alone (p + effects,)."""
+        return np.concatenate([self.population.diagonal(), self.effects.diagonal()])
+
     def times(self, x: Floats) -> Floats:
         """``X' W X x`` for coefficients and effects (p + effects,)."""
         phi, u = np.split(x, [len(self.population)])

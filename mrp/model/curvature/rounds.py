@@ -34,6 +34,8 @@ STILL, STILL_SD = 0.01, 0.02
 """Changes of linear predictors, and relative ones of standard deviations, that end the rounds."""
 LARGEST_STEP = 5.0
 """Largest change of a linear predictor in one round, of links that bend."""
+HALVES = 6
+"""How often a step is halved, at most, until the density is less steep after it."""
 FIRST_SD, SMALLEST_SD = 0.5, 0.05
 """Standard deviations of effects to begin with, and the least ones, in units of linear predictors
 (of the outcome's standard deviation where the link is the identity)."""
@@ -95,16 +97,22 @@ class Problem:
     location: Floats
     scale: tuple[Floats, ...]
 
+    def working(self, x: Floats) -> Working:
+        """Score and information of the linear predictors at coefficients and effects x."""
+        return working(self.columns.predictors(x), self.observed, self.family, self.link)
+
+    def score(self, x: Floats, around: Working) -> Floats:
+        """Derivative by x of the log likelihood and of the coefficients' priors."""
+        score, p = self.columns.gradient(around), len(self.precision)
+        score[:p] -= self.precision * (x[:p] - self.location)
+        return score
+
     def at(self, x: Floats, covariances: list[Floats]) -> Fitted:
-        """Score and information at coefficients and effects x."""
-        eta = self.columns.predictors(x)
-        around = working(eta, self.observed, self.family, self.link)
+        """Score and information about coefficients and effects x."""
+        around = self.working(x)
         information = self.columns.information(around)
         information.population[np.diag_indices(len(self.precision))] += self.precision
-        score = self.columns.gradient(around)
-        p = len(self.precision)
-        score[:p] -= self.precision * (x[:p] - self.location)
-        return Fitted(x, covariances, around, information, score, None)
+        return Fitted(x, covariances, around, information, self.score(x, around), None)
 
 
 def problem_of(
@@ -127,8 +135,7 @@ def problem_of(
     x = np.concatenate([phi, np.zeros(size - len(phi))])
     unit = 1.0
     if link == "identity":
-        eta = columns.predictors(x)
-        unit = float(np.sqrt(working(eta, observed, family, link).dispersion))
+        unit = float(np.sqrt(working(columns.predictors(x), observed, family, link).dispersion))
     scale = tuple(_scale_of(observed, place, unit) for place in places)
     parts = (observed, family, link, by_level, columns, places, precision, location, scale)
     return Problem(*parts), x
@@ -162,7 +169,7 @@ def settle(problem: Problem, x: Floats) -> Fitted:
 
 def _next(problem: Problem, now: Fitted) -> tuple[Floats, list[Floats]]:
     """Coefficients and effects after a round, covariances after some steps at its weights."""
-    p, covariances = len(problem.precision), now.covariances
+    covariances = now.covariances
     pull = now.score + now.information.times(now.x)
     for _ in range(STEPS):
         precisions = [np.linalg.inv(covariance) for covariance in covariances]
@@ -177,13 +184,39 @@ def _next(problem: Problem, now: Fitted) -> tuple[Floats, list[Floats]]:
         ]
         if not problem.places:
             break
-    step = x - now.x
-    if problem.link != "identity":
-        largest = np.abs(problem.columns.population.times(step[:p])).max(initial=0.0)
-        step = step * min(1.0, LARGEST_STEP / largest) if largest else step
-    x = now.x + step
-    x[:p] = _risen(now.x[:p], x[:p], problem.by_level)
+    x = _damped(problem, now, x - now.x, covariances)
     return x, covariances
+
+
+def _damped(problem: Problem, now: Fitted, step: Floats, covariances: list[Floats]) -> Floats:
+    """Coefficients and effects after a step, or a part of it after which the slope is less."""
+    p = len(problem.precision)
+    if problem.link != "identity":
+        change = problem.columns.predictors(now.x + step) - problem.columns.predictors(now.x)
+        step = step * min(1.0, LARGEST_STEP / np.abs(change).max(initial=LARGEST_STEP))
+    precisions = [np.linalg.inv(covariance) for covariance in covariances]
+    scale = now.information.diagonal()
+    before = _slope(problem, now.x, now.score, scale, precisions)
+    for _ in range(HALVES):
+        x = now.x + step
+        x[:p] = _risen(now.x[:p], x[:p], problem.by_level)
+        score = problem.score(x, problem.working(x))
+        if _slope(problem, x, score, scale, precisions) <= before:
+            break
+        step = 0.5 * step
+    return x
+
+
+def _slope(
+    problem: Problem, x: Floats, score: Floats, scale: Floats, precisions: Sequence[Floats]
+) -> float:
+    """Squared length of the penalised score, each part relative to its information."""
+    pull, weight = score.copy(), scale.copy()
+    for place, precision in zip(problem.places, precisions, strict=True):
+        at = positions(place)
+        pull[at] -= x[at] @ precision
+        weight[at] += np.diag(precision)
+    return float((pull**2 / np.maximum(weight, 1e-300)).sum())
 
 
 def _second_moment(u: Floats, spread: Floats, place: Place) -> Floats:

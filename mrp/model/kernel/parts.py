@@ -18,6 +18,8 @@ Ints = NDArray[np.int64]
 
 FEW = 1024
 """Population-level terms with up to so many distinct rows are looked up together."""
+SHARE = 32
+"""Parts are looked up together that have a distinct row for so many rows, or more."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,8 @@ class Part:
     matrix: Floats
     columns: Ints
     index: Ints
-    step: int = 0
-    """How much further the coefficients of the next linear predictor are."""
+    step: Ints | int = 0
+    """How much further the coefficients of the next linear predictor are, for each column."""
 
     @property
     def spelled_out(self) -> Ints:
@@ -54,7 +56,38 @@ def parts_of(
         parts.append(_block_part(place, rows.take(first), index))
     if not parts:
         parts.append(Part(np.zeros((1, 0)), np.zeros(0, int), np.zeros(len(rows), int)))
-    return sorted(parts, key=lambda part: len(part.matrix))
+    return sorted(_merged(parts, len(rows)), key=lambda part: len(part.matrix))
+
+
+def _merged(parts: Sequence[Part], n: int) -> list[Part]:
+    """Parts that are looked up together, where that takes hardly more distinct rows.
+
+    A part that follows from another (a region from its state, a factor from an interaction that it
+    is in) costs nothing there, and a look-up less for every row.
+    """
+    merged: list[Part] = []
+    for part in sorted(parts, key=lambda part: -len(part.matrix)):
+        for k, other in enumerate(merged):
+            first, index = unique_rows([other.index, part.index], n)
+            follows = len(first) == len(other.matrix) <= n // 2
+            if follows or len(first) <= n // SHARE:
+                merged[k] = _together(other, part, first, index)
+                break
+        else:
+            merged.append(part)
+    return merged
+
+
+def _together(one: Part, other: Part, first: NDArray[np.intp], index: Ints) -> Part:
+    """Two parts as one, whose distinct rows are those of the rows `first`."""
+    chosen = [(part, part.index[first]) for part in (one, other)]
+    steps = [np.broadcast_to(part.step, part.matrix.shape[1:]) for part in (one, other)]
+    return Part(
+        np.hstack([part.matrix[rows] for part, rows in chosen]),
+        np.hstack([part.spelled_out[rows] for part, rows in chosen]),
+        index,
+        np.concatenate(steps),
+    )
 
 
 def stacked(parts: Sequence[Part], rows: Stack, by_level: LevelParameters) -> list[Part]:
