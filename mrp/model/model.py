@@ -403,10 +403,10 @@ class Model:
         self,
         *,
         draws: int = 1000,
-        tune: int = 1000,
+        tune: int = 500,
         chains: int = 4,
         seed: int | None = None,
-        target_accept: float = 0.95,
+        target_accept: float = 0.9,
         engine: Engine = "auto",
         progress: bool = True,
     ) -> Fit:

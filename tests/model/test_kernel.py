@@ -235,6 +235,7 @@ def random_geometry(model, packed, rng, *, joint):
         curvature=root @ root.T + 5 * np.eye(n),
         score=rng.normal(size=n),
         centre=np.r_[0.3 * rng.normal(size=n - p), np.zeros(p)],
+        bends=tuple(rng.uniform(size=(place.width, 2)) for place in packed.places),
         conditional={b: own for b, own in conditional.items() if b not in together},
     )
 
@@ -268,7 +269,12 @@ def test_gradient_is_the_derivative_of_the_log_density(survey, case, joint):
 def parameters_of(packed, q):
     """Constrained parameters of q in which the plain geometry and any other can be compared."""
     values = layout.coefficients_of(packed, q[None])[0]
-    hyper = [q[p.sd : p.effect] for p in packed.places]
+    hyper = []
+    for place, bends in zip(packed.places, packed.geometry.bends, strict=True):
+        hyper += [
+            layout.log_sd(q[place.sd : place.partial], bends),
+            q[place.partial : place.effect],
+        ]
     return np.concatenate([values, *hyper, q[packed.population :][: packed.auxiliary is not None]])
 
 

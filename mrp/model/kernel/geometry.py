@@ -20,7 +20,7 @@ from mrp.model.curvature.columns import Information
 from mrp.model.curvature.factor import flat, positions
 from mrp.model.curvature.rounds import Fitted, problem_of, settle
 from mrp.model.families import Family
-from mrp.model.kernel.layout import Conditional, Geometry, population_means
+from mrp.model.kernel.layout import Conditional, Geometry, log_sd, population_means
 from mrp.model.places import Place, places_of
 from mrp.model.priors import Priors
 
@@ -36,6 +36,8 @@ FEW_GROUPS = 30
 leave their standard deviation uncertain, and with it the coefficients' own scale."""
 RIDGE, TINY = 1e-10, 1e-12
 """What is added to the joint block's diagonal, as a share of it and at least."""
+AT_START, BEND = 0.5, 1.0
+"""Where sampling starts with each standard deviation, and how far lower ones are bent."""
 LEAST_SHARE = 1e-3
 """Least share of its information that a direction of the coefficients keeps after the effects."""
 
@@ -85,6 +87,7 @@ def choose(
         score=score[left],
         centre=centre,
         conditional=conditional,
+        bends=tuple(_bends(covariance) for covariance in fitted.covariances),
         start=_starting_point(design, family, by_level, fitted),
         unsettled=fitted.unsettled,
     )
@@ -181,6 +184,13 @@ def _absorbed(block: Conditional, covariance: Floats) -> Floats:
     return np.asarray(flat(block.slope).T @ flat(pulled))
 
 
+def _bends(covariance: Floats) -> Floats:
+    """How logarithms of standard deviations follow from q, so that they start at those found."""
+    none = np.array([[0.0, BEND]])
+    least = 0.5 * np.log(np.diag(covariance)) - log_sd(np.array([AT_START]), none)
+    return np.column_stack([least, np.full(len(covariance), BEND)])
+
+
 def _starting_point(
     design: Design, family: Family, by_level: LevelParameters, fitted: Fitted
 ) -> Floats:
@@ -192,8 +202,8 @@ def _starting_point(
         point[auxiliary] = 0.5 * np.log(fitted.working.dispersion)
     elif family.auxiliary == "alpha":
         point[auxiliary] = -np.log(fitted.working.dispersion)
-    for place, covariance in zip(places, fitted.covariances, strict=True):
-        point[place.sd : place.sd + place.width] = 0.5 * np.log(np.diag(covariance))
+    for place in places:
+        point[place.sd : place.sd + place.width] = AT_START
     return point
 
 

@@ -74,13 +74,15 @@ from numpy.typing import NDArray
     AT_EFFECT,
     AT_COEFFICIENT,
     AT_JOINT,
+    AT_BEND,
     AT_SHAPE,
     AT_INFORMATION,
     AT_SCORE,
     AT_SLOPE,
+    AT_LOG_SD,
     AT_SCRATCH,
     FIELDS,
-) = range(14)
+) = range(16)
 
 # A block's matrices (width, width) at the beginning of its piece of `work`; `G_` marks gradients.
 FACTOR, PARTIAL, REMAINING, ROOT, PRECISION, G_PRECISION, G_ROOT, G_FACTOR, MATRICES = range(9)
@@ -124,6 +126,7 @@ def lay_out_work(ints: NDArray[np.int64], blocks: Sequence[list[int]]) -> None:
         ints[AT_CENTERED], size = size, size + population
     for block in blocks:
         width, groups = block[WIDTH], block[GROUPS]
+        block[AT_LOG_SD], size = size, size + width
         block[AT_SCRATCH], size = size, size + MATRICES * width * width
         if block[AT_JOINT] < 0:
             # U^-1, s, w and a (width, width, groups) to work in

@@ -116,6 +116,9 @@ class Geometry:
         About where the joint block is (n,).
     conditional
         For each other block, what its groups' effects are centred and scaled by.
+    bends
+        For each block how logarithms of standard deviations follow from q (width, 2), as
+        `log_sd` has it: about where they are, and how far the lower tail is bent.
     start
         A point q from which sampling can start (dim,).
     unsettled
@@ -130,6 +133,7 @@ class Geometry:
     score: Floats
     centre: Floats
     conditional: Mapping[int, Conditional]
+    bends: tuple[Floats, ...]
     start: Floats
     unsettled: int | None = None
 
@@ -195,7 +199,8 @@ def plain_geometry(
         for b, place in enumerate(places)
     }
     zero, one = np.zeros(p), np.eye(p)
-    return Geometry(zero, one, (), one, zero, zero, blocks, np.zeros(dim))
+    bends = tuple(np.zeros((place.width, 2)) for place in places)
+    return Geometry(zero, one, (), one, zero, zero, blocks, bends, np.zeros(dim))
 
 
 def pack(
@@ -287,16 +292,18 @@ def _description(
         place.effect,
         place.coefficient,
         first,
+        floats.add(geometry.bends[b].ravel()),
         floats.add(_beta_shapes(place, priors.cor[b])),
     ]
     if first >= 0:
-        return [*own, -1, -1, -1, 0]
+        return [*own, -1, -1, -1, 0, 0]
     conditional = geometry.conditional[b]
     return [
         *own,
         floats.add(conditional.information.transpose(1, 2, 0).ravel()),
         floats.add(conditional.score.T.ravel()),
         floats.add(_singles(conditional.slope)) if conditional.slope.any() else -1,
+        0,
         0,
     ]
 
@@ -475,10 +482,19 @@ def unpack(
     if packed.auxiliary is not None and family.auxiliary:
         found[family.auxiliary] = ((), np.exp(q[:, packed.auxiliary]))
     for b, place in enumerate(packed.places):
-        found |= _hyperparameters(place, number_of(design, b), q, by_level)
+        found |= _hyperparameters(
+            place, packed.geometry.bends[b], number_of(design, b), q, by_level
+        )
     for place in packed.places:
         found |= _effects(place, values, by_level)
     return labelled(design, found, chains, count, by_level)
+
+
+def log_sd(q: Floats, bends: Floats) -> Floats:
+    """Logarithms of a block's standard deviations, from its part of q (…, width)."""
+    r = np.logaddexp(0.0, -q)
+    result: Floats = bends[:, 0] + q - 0.5 * bends[:, 1] * r**2
+    return result
 
 
 def _by_coefficient(values: Floats, by_level: LevelParameters) -> Floats:
@@ -490,10 +506,11 @@ def _by_coefficient(values: Floats, by_level: LevelParameters) -> Floats:
 
 
 def _hyperparameters(
-    place: Place, number: int, q: Floats, by_level: LevelParameters
+    place: Place, bends: Floats, number: int, q: Floats, by_level: LevelParameters
 ) -> dict[str, Named]:
     block = place.block
-    sd = _by_coefficient(np.exp(q[:, place.sd : place.sd + place.width]), by_level)
+    own = np.exp(log_sd(q[:, place.sd : place.sd + place.width], bends))
+    sd = _by_coefficient(own, by_level)
     found: dict[str, Named] = {}
     start = 0
     for term in block.terms:

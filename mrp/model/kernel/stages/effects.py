@@ -7,6 +7,7 @@ import math
 from numba import njit
 
 from mrp.model.kernel.header import (
+    AT_BEND,
     AT_BLOCKS,
     AT_COEFFICIENT,
     AT_EFFECT,
@@ -14,6 +15,7 @@ from mrp.model.kernel.header import (
     AT_G_JOINT,
     AT_INFORMATION,
     AT_JOINT,
+    AT_LOG_SD,
     AT_MOVED,
     AT_PARTIAL,
     AT_SCORE,
@@ -60,13 +62,32 @@ def scales(q, gradient, ints, index, floats, work):
     total = 0.0
     for b in range(ints[BLOCKS]):
         block = after(ints, ints[AT_BLOCKS] + FIELDS * b)
-        matrices = after(work, block[AT_SCRATCH])
+        matrices, log_sd = after(work, block[AT_SCRATCH]), after(work, block[AT_LOG_SD])
+        for k in range(block[WIDTH]):
+            bend = after(floats, block[AT_BEND] + 2 * k)
+            log_sd[k], slope, _ = bent(q[block[AT_SD] + k], bend)
+            total += math.log(slope)
         _cholesky(q, block, matrices)
-        _inverse_root(q, block, matrices)
+        _inverse_root(log_sd, block, matrices)
         if block[AT_JOINT] < 0:
             _invert_roots(block, floats, matrices)
         total += _partial_prior(q, block, floats)
     return total
+
+
+@njit(**INNER)
+def bent(x, bend):
+    """Logarithm of a standard deviation from its x, with its first two derivatives.
+
+    With r = log(1 + exp(-x)) it is ``shift + x - bend r^2 / 2``. Where the data can't tell a
+    standard deviation from zero, its density is about even there and so that of its logarithm has
+    a tail of exponential length; in x the tail is a normal one.
+    """
+    e = math.exp(-abs(x))
+    r = max(-x, 0.0) + math.log1p(e)
+    share = e / (1.0 + e) if x >= 0.0 else 1.0 / (1.0 + e)
+    curve = share * share + r * share * (1.0 - share)
+    return bend[0] + x - 0.5 * bend[1] * r * r, 1.0 + bend[1] * r * share, -bend[1] * curve
 
 
 @njit(**INNER)
@@ -125,14 +146,14 @@ def _cholesky(q, block, work):
 
 
 @njit(**INNER)
-def _inverse_root(q, block, work):
+def _inverse_root(log_sd, block, work):
     """Root = E^-1 (lower) and precision = E^-T E^-1 for E = diag(sd) L."""
     width = block[WIDTH]
     square = width * width
     factor, root = after(work, FACTOR * square), after(work, ROOT * square)
     precision = after(work, PRECISION * square)
     for j in range(width):
-        inverse_sd = math.exp(-q[block[AT_SD] + j])
+        inverse_sd = math.exp(-log_sd[j])
         for i in range(width):
             value = inverse_sd if i == j else 0.0
             for k in range(j, i):
@@ -165,7 +186,7 @@ def effects(q, gradient, ints, index, floats, work):
         block = after(ints, ints[AT_BLOCKS] + FIELDS * b)
         if block[AT_JOINT] < 0:
             total += _effect(q, block, ints, floats, work)
-        total += _effect_prior(q, block, work)
+        total += _effect_prior(block, work)
     return total
 
 
@@ -194,16 +215,17 @@ def _effect(q, block, ints, floats, work):
 
 
 @njit(**INNER)
-def _effect_prior(q, block, work):
+def _effect_prior(block, work):
     """Log density of effects given sd and L; begins the gradient by their precision."""
     width, groups = block[WIDTH], block[GROUPS]
     square, u = width * width, after(work, block[AT_COEFFICIENT])
+    log_sd = after(work, block[AT_LOG_SD])
     matrices = after(work, block[AT_SCRATCH])
     factor, precision = after(matrices, FACTOR * square), after(matrices, PRECISION * square)
     g_precision = after(matrices, G_PRECISION * square)
     total = 0.0
     for k in range(width):
-        total -= groups * (q[block[AT_SD] + k] + math.log(factor[k * width + k]))
+        total -= groups * (log_sd[k] + math.log(factor[k * width + k]))
         for j in range(width):
             product = dot(after(u, k * groups), after(u, j * groups), groups)
             g_precision[k * width + j] = -0.5 * product
@@ -303,12 +325,17 @@ def scales_backward(q, gradient, ints, index, floats, work):
     """From the gradient by the precisions to those by log sd and the partial correlations."""
     for b in range(ints[BLOCKS]):
         block = after(ints, ints[AT_BLOCKS] + FIELDS * b)
-        _scale_backward(q, gradient, block, floats, after(work, block[AT_SCRATCH]))
+        log_sd = after(work, block[AT_LOG_SD])
+        _scale_backward(q, log_sd, gradient, block, floats, after(work, block[AT_SCRATCH]))
+        for k in range(block[WIDTH]):
+            at = block[AT_SD] + k
+            _, slope, curve = bent(q[at], after(floats, block[AT_BEND] + 2 * k))
+            gradient[at] = gradient[at] * slope + curve / slope
     return 0.0
 
 
 @njit(**INNER)
-def _scale_backward(q, gradient, block, floats, work):
+def _scale_backward(q, log_sd, gradient, block, floats, work):
     width, groups = block[WIDTH], block[GROUPS]
     square = width * width
     factor, root = after(work, FACTOR * square), after(work, ROOT * square)
@@ -322,7 +349,7 @@ def _scale_backward(q, gradient, block, floats, work):
             g_root[i * width + j] = value
     # root = E^-1: the gradient by E is -root' g_root root'
     for i in range(width):
-        sd = math.exp(q[block[AT_SD] + i])
+        sd = math.exp(log_sd[i])
         for j in range(i + 1):
             value = 0.0
             for k in range(i, width):

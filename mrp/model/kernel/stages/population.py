@@ -15,6 +15,7 @@ from mrp.model.kernel.header import (
     AT_G_JOINT,
     AT_G_PHI,
     AT_GAPS,
+    AT_LOG_SD,
     AT_MEANS,
     AT_MOVED,
     AT_PHI,
@@ -117,24 +118,25 @@ def priors(q, gradient, ints, index, floats, work):
         total += value
         g_phi[i] += slope
     if ints[AUXILIARY]:
-        total += _positive_prior(q, gradient, p, prior, ints, floats)
+        total += _positive_prior(q[p], gradient, p, prior, ints, floats)
         prior += 1
     for b in range(ints[BLOCKS]):
         block = after(ints, ints[AT_BLOCKS] + FIELDS * b)
         for k in range(block[WIDTH]):
-            total += _positive_prior(q, gradient, block[AT_SD] + k, prior, ints, floats)
+            log_sd = work[block[AT_LOG_SD] + k]
+            total += _positive_prior(log_sd, gradient, block[AT_SD] + k, prior, ints, floats)
             prior += 1
     return total
 
 
 @njit(**INNER)
-def _positive_prior(q, gradient, position, prior, ints, floats):
-    """Prior of exp(q) at one position, with the logarithm's Jacobian."""
-    x = math.exp(q[position])
+def _positive_prior(log_x, gradient, position, prior, ints, floats):
+    """Prior of a positive parameter, with its logarithm's Jacobian; the slope by the logarithm."""
+    x = math.exp(log_x)
     arguments = after(floats, ints[AT_ARGUMENTS] + ARGUMENTS * prior)
     value, slope = _prior(ints[ints[AT_PRIORS] + prior], x, arguments)
     gradient[position] += slope * x + 1.0
-    return value + q[position]
+    return value + log_x
 
 
 @njit(**INNER)
