@@ -85,7 +85,7 @@ def demo(
         "demo-output"
     ),
     draws: Draws = 1000,
-    tune: Tune = 1000,
+    tune: Tune = 500,
     chains: Chains = 4,
     seed: Seed = 1,
 ) -> None:
@@ -166,7 +166,7 @@ def poststratify(
         ),
     ] = None,
     draws: Draws = 1000,
-    tune: Tune = 1000,
+    tune: Tune = 500,
     chains: Chains = 4,
     seed: Seed = 1,
     ci_prob: Annotated[

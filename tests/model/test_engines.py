@@ -260,11 +260,12 @@ def test_density_that_is_finite_nowhere_is_said_before_the_sampler_starts(survey
 
 def test_columns_that_follow_from_others_under_flat_priors_have_no_posterior(survey):
     twice = survey.assign(double=2 * survey["x"])
-    model = mrp.Model("y ~ x + double", twice, family="bernoulli", priors="brms")
     message = (
         "Sampling can't start: along some direction of the parameters the log density is flat, so "
         "that there is no posterior. Leave out a term that follows from others, or give proper "
         "`priors`."
     )
-    with raises(FitError, message):
-        model.sample(progress=False)
+    for groups in ("", " + (1 | g)", " + (1 | g) + (1 | level)"):
+        model = mrp.Model(f"y ~ x + double{groups}", twice, family="bernoulli", priors="brms")
+        with raises(FitError, message):
+            model.sample(progress=False)

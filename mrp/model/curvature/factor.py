@@ -113,7 +113,7 @@ class Factor:
         self._pulled = self._spread @ self._coupling  # how effects follow what is left
         rest = self._whole[left][:, left].toarray()
         rest -= flat(self._coupling).T @ flat(self._pulled)
-        self._root = linalg.cholesky(rest, lower=True) if len(left) else rest
+        self._root = linalg.cholesky(rest, lower=True, check_finite=False) if len(left) else rest
 
     @cached_property
     def _sparse(self) -> Any:
@@ -131,7 +131,7 @@ class Factor:
         result, rest = np.empty(columns.shape), columns[left]
         rest = rest - np.einsum("gkn,gkc->nc", self._pulled, columns[group])
         if len(left):
-            rest = linalg.cho_solve((self._root, True), rest)
+            rest = linalg.cho_solve((self._root, True), rest, check_finite=False)
         result[left] = rest
         result[group] = self._spread @ columns[group] - self._pulled @ rest
         return result.reshape(y.shape)
@@ -157,7 +157,9 @@ class Factor:
         if not self.is_dense:
             return [self._solved_blocks(positions(place)) for place in self._places]
         group, left = self._elimination.group, self._elimination.left
-        rest = linalg.cho_solve((self._root, True), np.eye(len(left))) if len(left) else self._root
+        rest = self._root
+        if len(left):
+            rest = linalg.cho_solve((self._root, True), np.eye(len(left)), check_finite=False)
         moved = (flat(self._pulled) @ rest).reshape(self._pulled.shape)
         own = self._spread + moved @ self._pulled.transpose(0, 2, 1)
         column = np.zeros(self.size, dtype=np.int64)

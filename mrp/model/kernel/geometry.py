@@ -20,7 +20,7 @@ from mrp.model.curvature.columns import Information
 from mrp.model.curvature.factor import flat, positions
 from mrp.model.curvature.rounds import Fitted, problem_of, settle
 from mrp.model.families import Family
-from mrp.model.kernel.layout import Conditional, Geometry, log_sd, population_means
+from mrp.model.kernel.layout import Conditional, Geometry, log_sd, plain_geometry, population_means
 from mrp.model.places import Place, places_of
 from mrp.model.priors import Priors
 
@@ -34,8 +34,11 @@ MOST_SLOPES = 4_000_000
 FEW_GROUPS = 30
 """Groups up to which a factor's effects are always sampled jointly with the coefficients: so few
 leave their standard deviation uncertain, and with it the coefficients' own scale."""
-RIDGE, TINY = 1e-10, 1e-12
-"""What is added to the joint block's diagonal, as a share of it and at least."""
+RIDGE, TINY = 1e-8, 1e-12
+"""What is added to the coefficients' information, as a share of the largest one and at least."""
+LEAST_HELD = 1e-12
+"""Least information about a direction of the coefficients that is more than rounding, where each
+coefficient has one."""
 AT_START, BEND = 0.5, 1.0
 """Where sampling starts with each standard deviation, and how far lower ones are bent."""
 LEAST_SHARE = 1e-3
@@ -56,11 +59,18 @@ def choose(
     ----------
     design, observed, priors, family, link, by_level
         The model.
+
+    Returns
+    -------
+    The geometry; the plain one where the search for another fails.
     """
     means = population_means(design, observed, priors, by_level)
     problem, x = problem_of(design, observed, priors, family, link, by_level, means)
-    with threadpool_limits(limits=1, user_api="blas"):  # matrices are small
-        fitted = settle(problem, x)
+    try:
+        with threadpool_limits(limits=1, user_api="blas"):  # matrices are small
+            fitted = settle(problem, x)
+    except np.linalg.LinAlgError:  # numbers without an end: sampling says so, if it can't start
+        return plain_geometry(design, family, by_level)
     p = len(problem.precision)
     shift, information, score = _by_gaps(fitted, p, by_level)
     joint = _joint_blocks(problem.places, p)
@@ -90,7 +100,17 @@ def choose(
         bends=tuple(_bends(covariance) for covariance in fitted.covariances),
         start=_starting_point(design, family, by_level, fitted),
         unsettled=fitted.unsettled,
+        flat=_is_flat(fitted.information.population),
     )
+
+
+def _is_flat(information: Floats) -> bool:
+    """Whether neither respondents nor priors hold the coefficients along some direction."""
+    scale = np.sqrt(np.maximum(np.diag(information), np.finfo(float).tiny))
+    scaled = information / np.outer(scale, scale)
+    if not len(scaled) or not np.isfinite(scaled).all():
+        return False
+    return bool(np.linalg.eigvalsh(scaled)[0] < LEAST_HELD)
 
 
 def _joint_blocks(places: Sequence[Place], p: int) -> list[int]:
@@ -144,8 +164,9 @@ def _curvature(information: Information, left: Ints, p: int) -> Floats:
     result[:n, n:] = information.across[effects]
     result[n:, :n] = result[:n, n:].T
     result[n:, n:] = information.population
-    ridge = RIDGE * result.diagonal() + TINY
-    return np.asarray(result + np.diag(ridge))
+    ridge = RIDGE * information.population.diagonal().max(initial=0.0) + TINY
+    result[n:, n:] += ridge * np.eye(p)
+    return result
 
 
 def _conditional(

@@ -124,6 +124,8 @@ class Geometry:
     unsettled
         Position of a population-level coefficient that was still running away when the search for
         the start ended; None if all had settled.
+    flat
+        Whether neither respondents nor priors hold the coefficients along some direction.
     """
 
     shift: Floats
@@ -136,6 +138,7 @@ class Geometry:
     bends: tuple[Floats, ...]
     start: Floats
     unsettled: int | None = None
+    flat: bool = False
 
 
 @dataclass(frozen=True)

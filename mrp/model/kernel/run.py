@@ -116,8 +116,8 @@ def compiled(packed: Packed) -> _KernelModel:
 def starting_point(packed: Packed, seed: int) -> Floats:
     """A point (dim,) around the geometry's start with finite density and gradient."""
     rng = np.random.default_rng(seed)
-    flat = False
-    for _ in range(TRIES):
+    flat = packed.geometry.flat
+    for _ in range(0 if flat else TRIES):
         point = packed.geometry.start + JITTER * rng.uniform(-1.0, 1.0, packed.dim)
         value, gradient = packed.log_density(point)
         if np.isfinite(value) and np.isfinite(gradient).all():
