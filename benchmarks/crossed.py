@@ -1,7 +1,7 @@
 """Models with several crossed varying intercepts: effective draws per gradient and per second.
 
 ``python -m benchmarks.crossed [CASE …]`` measures the cases named, or all: the kernel with each of
-`SEEDS`, every other engine with the first. Four chains of 1,000 + 1,000 draws, each measurement in
+`SEEDS`, every other engine with the first. Four chains at the defaults, each measurement in
 a process of its own that finds its code compiled. Engines are those of `Model.sample`; "bambi", its
 own model with PyMC's sampler; and "before", the kernel of the revision `BEFORE`: its package is
 checked out into a temporary folder with ``git worktree``, compiled and measured there, and removed.

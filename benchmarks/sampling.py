@@ -1,6 +1,6 @@
 """From `Model(...)` to a `Fit`: seconds, CPU seconds, effective draws per second, peak memory.
 
-Four chains of 1,000 + 1,000 draws, each measurement in a process of its own: the kernel, the PyMC
+Four chains at the defaults, each measurement in a process of its own: the kernel, the PyMC
 graph with nutpie, and Bambi's default (its own model, without correlations, PyMC's sampler). A
 first run starts with empty compilation caches, a later run finds them filled. Then the kernel alone
 as respondents, cells and groups grow, and its gradient beside the elementary functions it needs.

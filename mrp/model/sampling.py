@@ -51,6 +51,9 @@ PANIC = "PanicException"
 """Name of what the sampler's own failures are in Python: neither Exceptions nor interrupts."""
 MOST_CHAINS = 1000
 """Each chain is tuned by itself, so that many short ones cost more and say less than a few."""
+TARGET, TARGET_OF_MANY, MANY = 0.9, 0.8, 1000
+"""Default target acceptance rates, and the number of parameters from which on steps are so short
+that a lower one halves the work without divergences."""
 SEEDS_OF_NUTPIE = 2**64
 """Seeds that nutpie takes as they are."""
 DROPPED_STATS = ("fisher_distance", "gradient", "unconstrained_draw")
@@ -318,6 +321,20 @@ def check_target(target_accept: object) -> None:
             f"`target_accept` must be between 0 and 1, got {counted(target_accept)}. Typical: 0.8 "
             f"to 0.99."
         )
+
+
+def target_of(target_accept: float | None, parameters: int) -> float:
+    """The target acceptance rate that is asked for, or the default of so many parameters.
+
+    Raises
+    ------
+    RequestError
+        What is asked for is no rate.
+    """
+    if target_accept is None:
+        return TARGET if parameters <= MANY else TARGET_OF_MANY
+    check_target(target_accept)
+    return float(target_accept)
 
 
 def check_flags(**flags: object) -> None:

@@ -582,11 +582,11 @@ def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("options", "argument", "what", "gib"),
     [
-        ({"draws": 2**40}, "draws", "4 chains of 1,099,511,627,776 draws and 1,000 discarded ones",
+        ({"draws": 2**40}, "draws", "4 chains of 1,099,511,627,776 draws and 500 discarded ones",
          "4,620,288.0"),
         ({"tune": 2**40}, "tune", "4 chains of 1,000 draws and 1,099,511,627,776 discarded ones",
          "2,998,272.0"),
-        ({"draws": 10**6, "chains": 2}, "draws", "2 chains of 1,000,000 draws and 1,000 discarded "
+        ({"draws": 10**6, "chains": 2}, "draws", "2 chains of 1,000,000 draws and 500 discarded "
          "ones", "2.1"),
     ],
 )  # fmt: skip
