@@ -33,7 +33,7 @@ UNIFORM, CAUGHT = 0.01, 0.001
 SD = {"sd": "half_normal(0.7)"}
 WEAK = {"defaults": "brms", "Intercept": "normal(0, 1)", "b": "normal(0, 1)", **SD}
 COUNT = {**WEAK, "sd": "half_normal(0.4)"}
-CROSSED = "gender + (1 | state) + (1 | age) + (1 | education) + (1 | age:education)"
+CROSSED = "gender + (1 | state) + (1 | age) + (1 | education) + (1 | gender:education)"
 ORDERED = {**SD, "b": "normal(0, 1)", "threshold": "normal(0, 1.5)"}
 
 
