@@ -415,15 +415,15 @@ class Model:
         Parameters
         ----------
         draws, tune
-            Draws kept and discarded per chain, 1 or more. What the memory can't hold is refused. Tuning
-            finds a step size and scales; the geometry comes from the data before it.
+            Draws kept and discarded per chain, 1 or more. What the memory can't hold is refused.
+            Tuning finds a step size and scales; the geometry comes from the data before it.
         chains
             Number of chains, at most 1,000, run in parallel where there are cores.
         seed
             Whole number below 2**128; makes the run repeatable on the same machine and versions.
         target_accept
-            Target acceptance rate of the step size adaptation. By default 0.9, and 0.8 for models of
-            more than 1,000 parameters, whose steps are short as it is.
+            Target acceptance rate of the step size adaptation. By default 0.9, and 0.8 for models
+            of more than 1,000 parameters, whose steps are short as it is.
         engine
             What computes the log density: "kernel" (compiled once for all models, starts at once),
             "pymc" (the graph of `Model.pymc`, compiled for each model); "auto" takes the kernel

@@ -7,6 +7,7 @@ import nutpie
 import pandas as pd
 import pytest
 from arviz_stats.base import array_stats
+from scipy.optimize import brentq
 from threadpoolctl import threadpool_limits
 
 import mrp
@@ -65,15 +66,27 @@ def packed_of(model, chosen):
     return layout.pack(*parts_of(model), chosen, model.by_level)
 
 
+def with_sds(packed, factor):
+    """Where sampling starts, with standard deviations that are `factor` times those there."""
+    q = packed.geometry.start.copy()
+    for place, bends in zip(packed.places, packed.geometry.bends, strict=True):
+        for k in range(place.width):
+            own, start = bends[k : k + 1], q[place.sd + k]
+            wanted = layout.log_sd(np.array([start]), own) + np.log(factor)
+            q[place.sd + k] = brentq(
+                lambda x, own, wanted: (layout.log_sd(np.array([x]), own) - wanted).item(),
+                start - 5, start + 5, args=(own, wanted),
+            )  # fmt: skip
+    return q
+
+
 def condition(packed, factor=1.0):
     """Condition number of coefficients and effects as they are sampled, given standard deviations.
 
     These are `factor` times those that sampling starts from.
     """
-    q = packed.geometry.start.copy()
+    q = with_sds(packed, factor)
     hyper = np.concatenate([np.arange(place.sd, place.effect) for place in packed.places])
-    for place in packed.places:
-        q[place.sd : place.sd + place.width] += np.log(factor)
     location = np.setdiff1d(np.arange(packed.dim), hyper)
     if packed.auxiliary is not None:
         location = np.setdiff1d(location, packed.auxiliary)
@@ -85,9 +98,7 @@ def condition(packed, factor=1.0):
 
 def displacement(packed, factor):
     """How far from zero what is sampled has its highest density, in its own units."""
-    q = packed.geometry.start.copy()
-    for place in packed.places:
-        q[place.sd : place.sd + place.width] += np.log(factor)
+    q = with_sds(packed, factor)
     gradient = packed.log_density(q)[1]
     own = [np.arange(packed.population)]
     own += [np.arange(p.effect, p.effect + p.width * p.groups) for p in packed.places]
