@@ -18,7 +18,7 @@ from mrp.links import Link
 from mrp.model.collapse import Observed
 from mrp.model.curvature.columns import Information
 from mrp.model.curvature.factor import flat, positions
-from mrp.model.curvature.rounds import Fitted, problem_of, settle
+from mrp.model.curvature.rounds import Fitted, Problem, problem_of, settle
 from mrp.model.families import Family
 from mrp.model.kernel.layout import Conditional, Geometry, log_sd, plain_geometry, population_means
 from mrp.model.places import Place, places_of
@@ -68,10 +68,14 @@ def choose(
     problem, x = problem_of(design, observed, priors, family, link, by_level, means)
     try:
         with threadpool_limits(limits=1, user_api="blas"):  # matrices are small
-            fitted = settle(problem, x)
+            return _around(settle(problem, x), problem, design, family)
     except np.linalg.LinAlgError:  # numbers without an end: sampling says so, if it can't start
         return plain_geometry(design, family, by_level)
-    p = len(problem.precision)
+
+
+def _around(fitted: Fitted, problem: Problem, design: Design, family: Family) -> Geometry:
+    """The geometry around where the search ended."""
+    p, by_level = len(problem.precision), problem.by_level
     shift, information, score = _by_gaps(fitted, p, by_level)
     joint = _joint_blocks(problem.places, p)
     others = [b for b in range(len(problem.places)) if b not in joint]
