@@ -422,7 +422,7 @@ class Model:
         seed
             Whole number below 2**128; makes the run repeatable on the same machine and versions.
         target_accept
-            Target acceptance rate of the step size adaptation. By default 0.9, and 0.8 for models
+            Target acceptance rate of the step size adaptation. By default 0.92, and 0.8 for models
             of more than 1,000 parameters, whose steps are short as it is.
         engine
             What computes the log density: "kernel" (compiled once for all models, starts at once),

@@ -51,7 +51,7 @@ PANIC = "PanicException"
 """Name of what the sampler's own failures are in Python: neither Exceptions nor interrupts."""
 MOST_CHAINS = 1000
 """Each chain is tuned by itself, so that many short ones cost more and say less than a few."""
-TARGET, TARGET_OF_MANY, MANY = 0.9, 0.8, 1000
+TARGET, TARGET_OF_MANY, MANY = 0.92, 0.8, 1000
 """Default target acceptance rates, and the number of parameters from which on steps are so short
 that a lower one halves the work without divergences."""
 SEEDS_OF_NUTPIE = 2**64

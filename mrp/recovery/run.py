@@ -43,7 +43,7 @@ def recover(
     draws: int = 500,
     tune: int = 500,
     chains: int = 2,
-    target_accept: float = 0.9,
+    target_accept: float = 0.92,
     rank_draws: int = 99,
     log_likelihood: bool = True,
     processes: int | None = None,
