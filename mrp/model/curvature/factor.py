@@ -108,7 +108,7 @@ class Factor:
         group, left = self._elimination.group, self._elimination.left
         effects = self._whole[group.ravel()] if group.size else self._whole[:0]
         self._coupling = effects[:, left].toarray().reshape(*group.shape, len(left))
-        self._own = _group_blocks(self._whole, group)
+        self._own = group_blocks(self._whole, group)
         self._spread = np.linalg.inv(self._own)
         self._pulled = self._spread @ self._coupling  # how effects follow what is left
         rest = self._whole[left][:, left].toarray()
@@ -178,7 +178,7 @@ class Factor:
     def conditional_blocks(self) -> list[Floats]:
         """For each block the inverse of each group's own part of P, which is less."""
         return [
-            np.linalg.inv(_group_blocks(self._whole, positions(place))) for place in self._places
+            np.linalg.inv(group_blocks(self._whole, positions(place))) for place in self._places
         ]
 
     def _solved_blocks(self, at: Ints) -> Floats:
@@ -221,7 +221,7 @@ def _assembled(
     return sparse.csr_array(joint + added)
 
 
-def _group_blocks(matrix: sparse.csr_array, at: Ints) -> Floats:
+def group_blocks(matrix: sparse.csr_array, at: Ints) -> Floats:
     """A matrix at each group's positions (groups, width, width), where `at` is (groups, width)."""
     groups, width = at.shape
     result = np.zeros((groups, width, width))

@@ -17,7 +17,7 @@ from mrp.levels import NO_LEVELS, LevelParameters
 from mrp.links import Link
 from mrp.model.collapse import Observed
 from mrp.model.curvature.columns import Information
-from mrp.model.curvature.factor import flat, positions
+from mrp.model.curvature.factor import flat, group_blocks, positions
 from mrp.model.curvature.rounds import Fitted, Problem, problem_of, settle
 from mrp.model.families import Family
 from mrp.model.kernel.layout import Conditional, Geometry, log_sd, plain_geometry, population_means
@@ -190,15 +190,10 @@ def _conditional(
     """
     at = positions(place)
     rows = information.effects[at.ravel() - p]
-    own = np.zeros((*at.shape, place.width))
-    for k in range(place.width):
-        of_effect = information.effects[at[:, k] - p]
-        for j in range(place.width):
-            own[:, k, j] = of_effect[:, at[:, j] - p].diagonal()
     slope = np.hstack(
         [rows[:, left[: len(left) - p] - p].toarray(), information.across[at.ravel() - p]]
     ).reshape(*at.shape, len(left))
-    own = counted * own
+    own = counted * group_blocks(information.effects, at - p)
     return Conditional(own, score[at] + np.einsum("gij,gj->gi", own, x[at]), slope)
 
 

@@ -148,7 +148,7 @@ def _invert(root, inverse, n):
 
 @njit(**INNER)
 def _less_prior(x, ints, floats, work):
-    """X = x - Q centre."""
+    """Take ``Q centre`` from x."""
     centre = after(floats, ints[AT_CENTRE])
     for b in range(ints[BLOCKS]):
         block = after(ints, ints[AT_BLOCKS] + FIELDS * b)
